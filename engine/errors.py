@@ -1,0 +1,42 @@
+"""Every exception of the program, with the exit status that the command turns it into."""
+
+
+class PktollError(Exception):
+    """Something went wrong while running; its text is one line: what, where, what to do."""
+
+    exit_status = 1
+
+
+class UsageError(PktollError):
+    """The command or the API was called in a way that makes no sense."""
+
+    exit_status = 2
+
+
+class ConfigError(PktollError):
+    """A configuration, subscriber or event file is wrong; the text has one line per fault."""
+
+    exit_status = 3
+
+
+class CaptureError(PktollError):
+    """A capture cannot be read (further).
+
+    `offset` is the byte offset in the (decompressed) stream at which reading stopped.
+    """
+
+    exit_status = 4
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class PoolError(PktollError):
+    """The coupon database refuses or cannot be used."""
+
+
+class LedgerError(PktollError):
+    """The books do not add up; the text names the row."""
+
+    exit_status = 6

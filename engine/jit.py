@@ -1,0 +1,143 @@
+"""The only door to numba: decorators for kernels, the prefetch intrinsic, and the cache folder.
+
+numba's own cache does not notice a change in a function that a kernel calls from another file, so the
+folder is named after a hash of all kernel sources: a changed source means a fresh folder. It lies in the
+user's own cache folder, is made for that user alone (0700), and is passed over where somebody else owns
+or may write it (a cache file is unpickled when it is read).
+"""
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+"""True where kernels run as plain Python (for branch coverage)"""
+
+
+def source_hash() -> str:
+    """Hex digest of the sources that kernels are made of: the cache folder's name.
+
+    Kernels with bounds checks are others, which numba's own cache does not tell apart.
+    """
+    digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _own_folder(path: Path) -> bool:
+    """Make `path` for this user alone; False if that fails or others could have put files there."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = path.stat()
+    except OSError:
+        return False
+    ours = info.st_uid == os.geteuid() and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return ours and os.access(path, os.W_OK | os.X_OK)
+
+
+def cache_folder() -> Path | None:
+    """Folder for compiled kernels, or None where no safe one is to be had (then nothing is kept)."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = Path(base) / "pktoll" / source_hash()
+    return folder if os.path.isabs(base) and _own_folder(folder) else None
+
+
+CACHE = None if DISABLED else cache_folder()
+if CACHE is not None:
+    os.environ["NUMBA_CACHE_DIR"] = str(CACHE)
+
+import numba  # noqa: E402  (its cache folder is read from the environment when it is imported)
+import numpy as np  # noqa: E402
+from numba import types  # noqa: E402
+from numba.core import cgutils  # noqa: E402
+from numba.extending import intrinsic  # noqa: E402
+
+Kernel = Callable[..., Any]
+_kernels: list[tuple[Any, tuple[Any, ...]]] = []
+
+i8 = types.int64
+i8s = types.int64[::1]
+i8s2 = types.int64[:, ::1]
+u1s = types.uint8[::1]
+
+
+def rows(dtype: "np.dtype[Any]") -> Any:
+    """The numba type of a C-contiguous array of records."""
+    return numba.from_dtype(dtype)[::1]
+
+
+def kernel(*arguments: Any) -> Callable[[Kernel], Kernel]:
+    """Compile a batch kernel for exactly these argument types; `warm` does it ahead of the first call.
+
+    No GIL is held, no exception may leave it (kernels return codes), integer wrap-around is C's.
+    """
+
+    def decorate(function: Kernel) -> Kernel:
+        compiled = numba.njit(nogil=True, cache=CACHE is not None)(function)
+        if not DISABLED:
+            _kernels.append((compiled, arguments))
+        return compiled  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def leaf(function: Kernel) -> Kernel:
+    """Compile a function that kernels call; its types come from them, and it is inlined by LLVM."""
+    return numba.njit(nogil=True, cache=CACHE is not None)(function)  # type: ignore[no-any-return]
+
+
+def warm() -> int:
+    """Compile (or load from the cache) every kernel declared so far; returns the ns that it took."""
+    begin_ns = time.perf_counter_ns()
+    for compiled, arguments in _kernels:
+        if arguments not in compiled.overloads:
+            compiled.compile(arguments)
+    return time.perf_counter_ns() - begin_ns
+
+
+def kernels() -> list[tuple[str, int, int]]:
+    """(name, compiled signatures, loaded from the cache) of every kernel, for `doctor` and tests."""
+    return [
+        (k.py_func.__qualname__, len(k.signatures), sum(k.stats.cache_hits.values()))
+        for k, _ in _kernels
+    ]
+
+
+if DISABLED:
+
+    def prefetch(table: Any, index: int) -> None:
+        """Ask for the cache line of `table[index]`; without the JIT there is nothing to ask."""
+
+else:
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def prefetch(typing_context: Any, table: Any, index: Any) -> Any:
+        """Ask for the cache line at which `table[index]` begins, for writing, and do not wait."""
+        del typing_context
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array_type, _ = signature.args
+            array = context.make_array(array_type)(context, builder, args[0])
+            pointer = cgutils.get_item_pointer(
+                context, builder, array_type, array, [args[1]], wraparound=False
+            )
+            byte = context.get_value_type(types.voidptr)
+            word = context.get_value_type(types.int32)
+            signature_ = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [byte, word, word, word])
+            function = cgutils.get_or_insert_function(
+                builder.module, signature_, "llvm.prefetch.p0"
+            )
+            builder.call(
+                function,
+                [builder.bitcast(pointer, byte), word(1), word(3), word(1)],
+            )
+            return context.get_dummy_value()
+
+        return types.void(table, types.intp), generate

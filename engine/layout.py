@@ -1,0 +1,281 @@
+"""Every record that kernels share, declared once: unit, meaning, and M where a packet may change it.
+
+Addresses are pairs of int64 (high and low half of 128 bits, the bit pattern kept); an IPv4 address is
+held as ::ffff:a.b.c.d. Kernels read fields as `row["field"]` and widen them to int64 at once.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CACHE_LINE = 64
+PAGE_BYTES = 1 << 21
+"""alignment of large tables, so that the system can back them with huge pages"""
+
+UPLINK = 0
+DOWNLINK = 1
+
+V4_MAPPED = 0xFFFF << 32
+"""low half of an IPv4 address's 128 bits, without the address itself (RFC 4291 2.5.5.2)"""
+
+# --- a packet, as `wire` leaves it and as an embedding program hands it in -----------------------
+
+PACKET_GTP = 1
+"""flags: came in a G-PDU; `teid` and `endpoint` are valid"""
+PACKET_PORTS = 2
+"""flags: `src_port` and `dst_port` are valid (TCP, UDP, SCTP or UDP-Lite header complete)"""
+PACKET_FRAGMENT = 4
+"""flags: a fragment of an IP packet that is not the first one; it has no ports"""
+PACKET_CUT = 8
+"""flags: the capture holds only part of the packet; `length` was taken from its header"""
+PACKET_V6 = 16
+"""flags: inner IPv6"""
+
+PACKET = np.dtype(
+    [
+        ("time_ns", "i8"),  # ns since 1970, never less than that of the packet before
+        ("src_hi", "i8"),  # inner source address
+        ("src_lo", "i8"),
+        ("dst_hi", "i8"),  # inner destination address
+        ("dst_lo", "i8"),
+        ("teid", "u4"),  # of the G-PDU; 0 without GTP
+        ("endpoint", "i4"),  # outer destination: index in the endpoint table; -1 without GTP
+        ("length", "i4"),  # byte; IPv4 total length or IPv6 payload length + 40 (U3)
+        ("src_port", "u2"),
+        ("dst_port", "u2"),
+        ("protocol", "u1"),  # inner upper-layer protocol (IANA number)
+        ("code", "u1"),  # verdict.NONE, or the drop code that the parser decided on
+        ("flags", "u2"),
+        ("frame", "u4"),  # number of the frame in its capture, from 0, modulo 2^32
+    ]
+)
+assert PACKET.itemsize == CACHE_LINE
+
+VERDICT = np.dtype(
+    [
+        ("departure_ns", "i8"),  # ns since 1970 at which the packet leaves; 0 when dropped
+        ("code", "i4"),  # engine.verdict
+        ("charged_bytes", "i4"),  # byte taken from the SIM's balance
+    ]
+)
+
+# --- a SIM: one cache line with all that a charged packet reads and writes ------------------------
+
+SIM_IN_SERVICE = 1
+SIM_COUPON_ON = 2
+SIM_EMPTY = 4
+"""flags: the contract's database is known to be empty: do not stop to ask for a slice"""
+SIM_ATTACHED = 8
+SIM_HELD = 16
+"""flags: packets queued before a change of rate have not all left yet (SHAPE.floor_ns)"""
+SIM_REGULATED = 32
+"""flags: the 3-day restriction was in force at the last slow packet (R1)"""
+SIM_DETACHED = 64
+"""flags: the session was closed by an event; packets are dropped until the next attach"""
+SIM_BUCKET_SHIFT = 8
+"""flags: two bits that say for which state (RATE_*) the bucket's credit stands"""
+
+SIM = np.dtype(
+    [
+        ("balance_bytes", "i8"),  # byte    left of the slices on the SIM                       M
+        ("credit", "i8", (2,)),  # bit-ns  limiter credit, up and down; below 0 is the queue   M
+        ("last_ns", "i8"),  # ns      time of the last refill of both                     M
+        ("charged_bytes", "i8", (2,)),  # byte    charged, up and down                         M
+        ("charged_packets", "u4", (2,)),  # packet  forwarded as charged, up and down          M
+        ("flags", "u2"),  # SIM_*                                                       M
+        ("profile", "u2"),  # index of the plan's numbers (RATE, LIMIT)
+        ("side", "i4"),  # index in USAGE and SHAPE, 0 while nothing needed them          M
+    ]
+)
+assert SIM.itemsize == CACHE_LINE
+
+USAGE = np.dtype(
+    [  # per SIM and direction, at 2 * side + direction; made when first needed
+        ("packets", "i8"),  # packet  all but those in SIM.charged_packets
+        ("slow_bytes", "i8"),
+        ("exempt_bytes", "i8"),
+        ("free_bytes", "i8"),  # byte    uncharged rest of a last packet (D7)
+        ("dropped_packets", "i8"),
+        ("dropped_bytes", "i8"),
+        ("delayed_packets", "i8"),
+        ("max_delay_ns", "i8"),
+    ]
+)
+assert USAGE.itemsize == CACHE_LINE
+
+WINDOW_DAYS = 4
+"""today and the three days before: enough for both window modes of R3"""
+
+SHAPE = np.dtype(
+    [  # per SIM, at side; limiter state that a charged packet does not need
+        ("exempt_credit", "i8", (2,)),  # bit-ns
+        ("exempt_last_ns", "i8"),
+        ("floor_ns", "i8", (2,)),  # ns; packets queued before the last change of rate are gone then
+        ("day", "i8"),  # JST day since 1970 of the newest entry of slow_bytes
+        ("slow_bytes", "i8", (WINDOW_DAYS,)),  # byte carried in the slow state, at day % 4 (R1)
+    ]
+)
+
+# --- what a plan becomes: settings only, no state -------------------------------------------------
+
+RATE_HIGH = 0
+RATE_SLOW = 1
+RATE_RESTRICTED = 2
+RATE_STATES = 3
+
+RATE = np.dtype(
+    [  # at (profile * RATE_STATES + state) * 2 + direction
+        ("rate_bps", "i8"),  # bit/s
+        ("cap_credit", "i8"),  # bit-ns: the burst
+        ("queue_credit", "i8"),  # bit-ns: how far below 0 the credit may go
+        ("fill_ns", "i8"),  # ns after which any credit has reached the cap
+        ("deepest_credit", "i8"),  # bit-ns: no packet may wait for longer than this, whatever is held
+        ("restriction_bytes", "i8"),  # byte in the slow state within the window; 0 without limit (R2)
+    ]
+)
+
+# --- work for the meter kernel: a packet whose SIM and class are known ----------------------------
+
+WORK_DOWNLINK = 1
+"""flags, equal to the direction's index"""
+WORK_EXEMPT = 2
+WORK_QUIET = 4
+"""flags: second leg of a packet between two SIMs; it is accounted but writes no verdict"""
+WORK_CODE_SHIFT = 8
+"""flags: above it the drop code that was decided before metering, 0 for none"""
+
+WORK = np.dtype(
+    [
+        ("time_ns", "i8"),
+        ("row", "i4"),  # SIM row
+        ("length", "i4"),  # byte
+        ("flags", "i4"),
+        ("packet", "i4"),  # index of the verdict
+    ]
+)
+
+# --- tables that find the SIM ---------------------------------------------------------------------
+
+TUNNEL_CHECKED = 2
+"""direction: the inner source of an uplink packet must be an address of the SIM (N7)"""
+ANY_ENDPOINT = 0x7FFFFFFF
+"""endpoint part of the key for a TEID that is valid at every receiver"""
+
+TUNNEL = np.dtype(
+    [  # open addressing by key
+        ("key", "i8"),  # endpoint << 32 | TEID; -1 where free
+        ("packets", "i8"),  # G-PDUs seen                                                   M
+        ("inner_bytes", "i8"),  # byte, inner IP                                            M
+        ("row", "i4"),  # SIM row, -1 where no session has it
+        ("direction", "i4"),  # UPLINK or DOWNLINK, plus TUNNEL_CHECKED
+    ]
+)
+
+ADDRESS = np.dtype(
+    [  # open addressing by address
+        ("hi", "i8"),
+        ("lo", "i8"),
+        ("row", "i4"),  # SIM row, -1 where free
+        ("kind", "i4"),  # ADDRESS_*
+    ]
+)
+ADDRESS_HOST = 0
+"""kind: the address alone"""
+ADDRESS_PREFIX = 1
+"""kind: the IPv6 /64 of which `hi` is the upper half (N2); `lo` is 0"""
+ADDRESS_TUNNELLED = 2
+"""kind, added: in a tunnel this address is valid with the SIM's own TEID only"""
+
+ENDPOINT = np.dtype(
+    [  # open addressing by outer address
+        ("hi", "i8"),
+        ("lo", "i8"),
+        ("index", "i8"),  # -1 where free
+    ]
+)
+
+# --- how the interfaces of a capture stamp and frame their packets --------------------------------
+
+INTERFACE = np.dtype(
+    [
+        ("link", "i8"),  # link type (LINKTYPE_*), without the bits that speak of the FCS
+        ("fcs_bytes", "i8"),  # byte    checksum at the end of each frame
+        ("snaplen", "i8"),  # byte    longest captured part of a frame; 0 where there is no limit
+        ("kind", "i8"),  # wire.stamps: what `factor` means
+        ("factor", "i8"),  # ns per unit, units per ns, or binary digits of a second
+        ("offset_ns", "i8"),  # ns      to add to every time stamp
+        ("frames", "i8"),  # frame   seen on it                                             M
+    ]
+)
+
+
+def aligned_zeros(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """`count` zeroed records whose first byte begins a cache line (a huge page for large tables).
+
+    numpy aligns to 16 bytes only; a row that straddles two lines would cost two misses a packet.
+    """
+    size = count * dtype.itemsize
+    align = PAGE_BYTES if size >= 8 * PAGE_BYTES else CACHE_LINE
+    raw = np.zeros(size + align, dtype=np.uint8)
+    skip = -raw.ctypes.data % align
+    return raw[skip : skip + size].view(dtype)
+
+
+RANGE = np.dtype(
+    [  # a range of network addresses that are exempt for the same rules (X2); sorted, disjoint
+        ("first_hi", "i8"),
+        ("first_lo", "i8"),
+        ("last_hi", "i8"),
+        ("last_lo", "i8"),
+        ("rule", "i8"),  # first entry in the table of rules
+        ("rules", "i8"),  # how many
+    ]
+)
+
+# --- words between runtime and the kernels: one int64 array ----------------------------------------
+
+CONTROL_NEXT = 0
+"""out: index at which a kernel stopped; equal to the number of rows when it is through"""
+CONTROL_STOP = 1
+"""out: why it stopped (STOP_*)"""
+CONTROL_SIDE_NEXT = 2
+"""in, out: first free side row"""
+CONTROL_WINDOW_SKIP = 3
+"""in: days to leave out of the 3-day window, counted from today: 0 immediate, 1 next-day (R3)"""
+CONTROL_NOW_NS = 4
+"""in, out: the engine's time, the latest of all packets"""
+CONTROL_WORK = 5
+"""in, out: rows of work written"""
+CONTROL_NOT_USER = 6
+"""out: packets that concern no SIM"""
+CONTROL_LOST_PACKETS = 7
+"""out: user packets that no SIM can be named for; they are dropped"""
+CONTROL_LOST_BYTES = 8
+CONTROL_TUNNELS = 9
+"""in, out: occupied rows of the tunnel table"""
+CONTROL_TUNNELS_OVER = 10
+"""out: packets of tunnels beyond STRAYS_MAX, which are not listed one by one"""
+CONTROL_SUBSCRIBED = 11
+"""out: which address of the packet is a new SIM's: 0 the source, 1 the destination"""
+CONTROL_PACKETS = 12
+"""out: user packets, counted apart from the SIMs' own counters (I6)"""
+CONTROL_BYTES = 13
+CONTROL_STRAYS = 14
+"""in, out: tunnels in the table that no session has"""
+CONTROL_DROPS = 16
+"""out: from here packets and bytes dropped, two words a code"""
+CONTROL_WORDS = CONTROL_DROPS + 2 * 64
+
+STRAYS_MAX = 1 << 21
+"""tunnels of no session that are listed; a flood of random TEIDs must not take all memory (B20)"""
+
+STOP_END = 0
+STOP_ATTACH = 1
+"""the SIM's session opens with this packet"""
+STOP_SLICE = 2
+"""the SIM has used up its slice and may have another"""
+STOP_SUBSCRIBER = 3
+"""an address of a `--ue-net` prefix is seen for the first time"""
+STOP_TUNNELS = 4
+"""the tunnel table is three quarters full"""
