@@ -1,0 +1,87 @@
+"""The table of SIM rows, and the side tables of a shard."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import layout
+from engine.layout import SHAPE, SIM, USAGE
+
+Rows = npt.NDArray[Any]
+
+
+def grown(table: Rows, count: int) -> Rows:
+    """A table of at least `count` rows that begins with the old one's content, twice as long if longer."""
+    if count <= len(table):
+        return table
+    larger = layout.aligned_zeros(max(count, 2 * len(table)), table.dtype)
+    larger[: len(table)] = table
+    return larger
+
+
+class SimTable:
+    """SIM rows by index. `rows` may be replaced when the table grows: do not keep it."""
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self.rows: Rows = layout.aligned_zeros(capacity, SIM)
+        self.count = 0
+
+    def add(self, profile: int, flags: int, balance_bytes: int, burst_credit: tuple[int, int]) -> int:
+        """A new row with full buckets (`burst_credit`, bit-ns, up and down); returns its index."""
+        self.rows = grown(self.rows, self.count + 1)
+        row = self.rows[self.count]
+        row["profile"] = profile
+        row["flags"] = flags
+        row["balance_bytes"] = balance_bytes
+        row["credit"] = burst_credit
+        self.count += 1
+        return self.count - 1
+
+
+class SideTables:
+    """Usage and limiter state that only some SIMs need. Row 0 stays unused: it means `none`."""
+
+    def __init__(self, capacity: int = 1024) -> None:
+        self.usage: Rows = layout.aligned_zeros(2 * capacity, USAGE)
+        self.shape: Rows = layout.aligned_zeros(capacity, SHAPE)
+
+    def reserve(self, count: int) -> None:
+        """Make room for `count` side rows in all."""
+        self.shape = grown(self.shape, count)
+        self.usage = grown(self.usage, 2 * len(self.shape))
+
+    def counters(self, sim: Any, direction: int) -> dict[str, int]:
+        """The report's counters C of one SIM and direction: plain integers, packets and bytes."""
+        usage = self.usage[2 * int(sim["side"]) + direction]
+        charged_bytes = int(sim["charged_bytes"][direction])
+        parts = {
+            "charged_bytes": charged_bytes,
+            "slow_bytes": int(usage["slow_bytes"]),
+            "exempt_bytes": int(usage["exempt_bytes"]),
+            "free_bytes": int(usage["free_bytes"]),
+        }
+        dropped_bytes = int(usage["dropped_bytes"])
+        return {
+            "packets": int(sim["charged_packets"][direction]) + int(usage["packets"]),
+            "inner_bytes": sum(parts.values()) + dropped_bytes,
+            **parts,
+            "dropped_packets": int(usage["dropped_packets"]),
+            "dropped_bytes": dropped_bytes,
+            "delayed_packets": int(usage["delayed_packets"]),
+            "max_delay_ns": int(usage["max_delay_ns"]),
+        }
+
+
+def slow_bytes_of(shape: Any, day: int, skip_days: int) -> int:
+    """byte; carried in the slow state in the 3 days of R3's window as seen on JST `day` (R1)."""
+    newest = int(shape["day"])
+    days = range(day - skip_days - 2, day - skip_days + 1)
+    return sum(
+        int(shape["slow_bytes"][d % layout.WINDOW_DAYS])
+        for d in days
+        if newest - layout.WINDOW_DAYS < d <= newest
+    )
+
+
+assert np.dtype(SIM)["charged_packets"].base == np.uint32

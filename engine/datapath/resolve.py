@@ -1,0 +1,246 @@
+"""First kernel of the batch: whose packet is it, and in which direction (RULES N6, N7).
+
+A G-PDU belongs to the session that has its TEID at its outer destination (TEIDs are unique per receiver
+only); without one it goes by the inner address. Raw IP goes by the address: source for uplink,
+destination for downlink, and both legs where a packet runs from one SIM to another.
+"""
+
+import numpy as np
+
+from engine import verdict
+from engine.datapath.tables import address_hash, find_address, mix, tunnel_slot
+from engine.jit import i8s, i8s2, kernel, leaf, prefetch, rows
+from engine.layout import (
+    ADDRESS,
+    ADDRESS_TUNNELLED,
+    ANY_ENDPOINT,
+    CONTROL_BYTES,
+    CONTROL_DROPS,
+    CONTROL_LOST_BYTES,
+    CONTROL_LOST_PACKETS,
+    CONTROL_NEXT,
+    CONTROL_NOT_USER,
+    CONTROL_NOW_NS,
+    CONTROL_PACKETS,
+    CONTROL_STOP,
+    CONTROL_STRAYS,
+    CONTROL_SUBSCRIBED,
+    CONTROL_TUNNELS,
+    CONTROL_TUNNELS_OVER,
+    CONTROL_WORK,
+    DOWNLINK,
+    PACKET,
+    PACKET_GTP,
+    STOP_END,
+    STOP_SUBSCRIBER,
+    STOP_TUNNELS,
+    STRAYS_MAX,
+    TUNNEL,
+    TUNNEL_CHECKED,
+    UPLINK,
+    VERDICT,
+    WORK,
+    WORK_CODE_SHIFT,
+    WORK_QUIET,
+)
+
+AHEAD = 12
+"""packets between asking for a table row and reading it"""
+
+FULL = -1
+UNLISTED = -2
+"""answers of `tunnel_of`"""
+
+NOBODY = -1
+NEW = -2
+"""answers of `subscriber`: no SIM's address; an address whose SIM has yet to be made"""
+
+
+@leaf
+def tunnel_key(p):  # type: ignore[no-untyped-def]
+    """The tunnel table's key of a G-PDU: TEID and receiver."""
+    return np.int64(p["endpoint"]) << 32 | np.int64(p["teid"])
+
+
+@leaf
+def look_ahead(p, tunnels, addresses):  # type: ignore[no-untyped-def]
+    """Ask for the table rows that a packet will need, a dozen packets early."""
+    if np.int64(p["flags"]) & PACKET_GTP:
+        prefetch(tunnels, mix(tunnel_key(p)) & (len(tunnels) - 1))
+    mask = len(addresses) - 1
+    prefetch(addresses, address_hash(np.int64(p["src_hi"]), np.int64(p["src_lo"]), 0) & mask)
+    prefetch(addresses, address_hash(np.int64(p["dst_hi"]), np.int64(p["dst_lo"]), 0) & mask)
+
+
+@leaf
+def in_nets(nets, hi, lo):  # type: ignore[no-untyped-def]
+    """True if an address lies in one of the prefixes (rows: hi, lo, mask hi, mask lo)."""
+    for k in range(len(nets)):
+        if hi & nets[k, 2] == nets[k, 0] and lo & nets[k, 3] == nets[k, 1]:
+            return True
+    return False
+
+
+@leaf
+def subscriber(addresses, nets, hi, lo):  # type: ignore[no-untyped-def]
+    """Index in the address table, NOBODY, or NEW for an address of a `--ue-net` prefix."""
+    slot = find_address(addresses, hi, lo)
+    if slot >= 0:
+        return slot
+    return np.int64(NEW if in_nets(nets, hi, lo) else NOBODY)
+
+
+@leaf
+def emit(work, control, packet, row, flags):  # type: ignore[no-untyped-def]
+    """Append a row of work for the meter; the engine's time is already in `control`."""
+    at = control[CONTROL_WORK]
+    control[CONTROL_WORK] = at + 1
+    row_of_work = work[at]
+    row_of_work["time_ns"] = control[CONTROL_NOW_NS]
+    row_of_work["row"] = row
+    row_of_work["flags"] = flags
+    row_of_work["packet"] = packet[0]
+    row_of_work["length"] = packet[1]
+    control[CONTROL_PACKETS] += 1
+    control[CONTROL_BYTES] += packet[1]
+
+
+@leaf
+def lose(verdicts, control, packet, code):  # type: ignore[no-untyped-def]
+    """Drop a packet that no SIM can be named for."""
+    control[CONTROL_LOST_PACKETS] += 1
+    control[CONTROL_LOST_BYTES] += packet[1]
+    control[CONTROL_DROPS + 2 * code] += 1
+    control[CONTROL_DROPS + 2 * code + 1] += packet[1]
+    control[CONTROL_PACKETS] += 1
+    control[CONTROL_BYTES] += packet[1]
+    verdicts[packet[0]]["code"] = code
+
+
+@leaf
+def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
+    """Row of the G-PDU's tunnel, made when it is new; FULL where the table must grow first.
+
+    A TEID that is valid at every receiver lends its session to the tunnels in which it appears. Of the
+    tunnels that no session has, only so many are listed (UNLISTED).
+    """
+    slot = tunnel_slot(tunnels, key)
+    if np.int64(tunnels[slot]["key"]) == key:
+        return slot
+    if control[CONTROL_TUNNELS] >= 3 * len(tunnels) // 4:
+        return np.int64(FULL)
+    anywhere = tunnels[tunnel_slot(tunnels, ANY_ENDPOINT << 32 | key & 0xFFFFFFFF)]
+    if np.int64(anywhere["row"]) < 0:
+        if control[CONTROL_STRAYS] >= STRAYS_MAX:
+            return np.int64(UNLISTED)
+        control[CONTROL_STRAYS] += 1
+    new = tunnels[slot]
+    new["row"] = np.int64(anywhere["row"])
+    new["direction"] = np.int64(anywhere["direction"])
+    new["key"] = key
+    control[CONTROL_TUNNELS] += 1
+    return slot
+
+
+@leaf
+def count_tunnel(tunnels, control, slot, length):  # type: ignore[no-untyped-def]
+    """Count a G-PDU in its tunnel."""
+    if slot == UNLISTED:
+        control[CONTROL_TUNNELS_OVER] += 1
+    else:
+        tunnels[slot]["packets"] += 1
+        tunnels[slot]["inner_bytes"] += length
+
+
+@leaf
+def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-untyped-def]
+    """A G-PDU whose TEID belongs to a session."""
+    row = np.int64(tunnel["row"])
+    direction = np.int64(tunnel["direction"]) & 1
+    code = np.int64(p["code"])
+    if code == 0 and np.int64(tunnel["direction"]) == UPLINK + TUNNEL_CHECKED:
+        slot = find_address(addresses, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+        if slot < 0 or np.int64(addresses[slot]["row"]) != row:
+            code = np.int64(verdict.DROP_SPOOF)
+    emit(work, control, packet, row, direction | code << WORK_CODE_SHIFT)
+
+
+@leaf
+def by_inner_address(p, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
+    """A G-PDU with a TEID of no session. Returns a STOP code."""
+    code = np.int64(p["code"])
+    if code != 0:
+        lose(verdicts, control, packet, code)
+        return np.int64(STOP_END)
+    for direction in (UPLINK, DOWNLINK):
+        if direction == UPLINK:
+            slot = subscriber(addresses, nets, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+        else:
+            slot = subscriber(addresses, nets, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+        if slot == NEW:
+            control[CONTROL_SUBSCRIBED] = direction
+            return np.int64(STOP_SUBSCRIBER)
+        if slot >= 0 and np.int64(addresses[slot]["kind"]) & ADDRESS_TUNNELLED == 0:
+            emit(work, control, packet, np.int64(addresses[slot]["row"]), direction)
+            return np.int64(STOP_END)
+    lose(verdicts, control, packet, verdict.DROP_TEID)
+    return np.int64(STOP_END)
+
+
+@leaf
+def by_address(p, addresses, nets, work, control, packet):  # type: ignore[no-untyped-def]
+    """A raw IP packet: one leg for each of its ends that is a SIM. Returns a STOP code."""
+    source = subscriber(addresses, nets, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+    destination = subscriber(addresses, nets, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+    if source == NEW or destination == NEW:
+        control[CONTROL_SUBSCRIBED] = UPLINK if source == NEW else DOWNLINK
+        return np.int64(STOP_SUBSCRIBER)
+    code = np.int64(p["code"]) << WORK_CODE_SHIFT
+    if source < 0 and destination < 0:
+        control[CONTROL_NOT_USER] += 1
+    if source >= 0:
+        emit(work, control, packet, np.int64(addresses[source]["row"]), UPLINK | code)
+    if destination >= 0 and destination != source:
+        quiet = WORK_QUIET if source >= 0 else 0
+        row = np.int64(addresses[destination]["row"])
+        emit(work, control, packet, row, DOWNLINK | quiet | code)
+    return np.int64(STOP_END)
+
+
+@kernel(
+    rows(PACKET), rows(TUNNEL), rows(ADDRESS), i8s2, rows(WORK), rows(VERDICT), i8s
+)
+def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type: ignore[no-untyped-def]
+    """Turn packets into work for the meter, from control[CONTROL_NEXT] on.
+
+    packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: int64[m, 4]; work: WORK[2n],
+    filled up to control[CONTROL_WORK]; verdicts: VERDICT[n], written for packets of nobody.
+    Ends with control[CONTROL_STOP] at STOP_END, or stops before packet control[CONTROL_NEXT] for the
+    caller to make room for a tunnel or a SIM, and is then called again.
+    """
+    count = len(packets)
+    for k in range(control[CONTROL_NEXT], count):
+        if k + AHEAD < count:
+            look_ahead(packets[k + AHEAD], tunnels, addresses)
+        p = packets[k]
+        packet = (np.int64(k), np.int64(p["length"]))
+        control[CONTROL_NOW_NS] = max(control[CONTROL_NOW_NS], np.int64(p["time_ns"]))
+        if np.int64(p["flags"]) & PACKET_GTP:
+            slot = tunnel_of(tunnels, control, tunnel_key(p))
+            if slot == FULL:
+                stop = np.int64(STOP_TUNNELS)
+            elif slot >= 0 and np.int64(tunnels[slot]["row"]) >= 0:
+                by_tunnel(p, tunnels[slot], addresses, work, control, packet)
+                stop = np.int64(STOP_END)
+            else:
+                stop = by_inner_address(p, addresses, nets, work, verdicts, control, packet)
+            if stop == STOP_END:
+                count_tunnel(tunnels, control, slot, packet[1])
+        else:
+            stop = by_address(p, addresses, nets, work, control, packet)
+        if stop != STOP_END:
+            control[CONTROL_NEXT] = k
+            control[CONTROL_STOP] = stop
+            return
+    control[CONTROL_NEXT] = count
+    control[CONTROL_STOP] = STOP_END

@@ -1,0 +1,126 @@
+"""Open-addressing tables that find the SIM of a packet: by tunnel and by subscriber address.
+
+Sizes are powers of two, at most three quarters full, probed linearly. What a table answers never depends on
+the order in which it was filled.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import layout
+from engine.jit import i8, kernel, leaf, rows
+from engine.layout import ADDRESS, ADDRESS_HOST, ADDRESS_PREFIX, TUNNEL
+
+Rows = npt.NDArray[Any]
+
+_WORD = 0xFFFFFFFF
+_MIX_A = 0x2C1B3C6D
+_MIX_B = 0x297A2D39
+_MIX_C = 0x1B56C4E9
+
+
+@leaf
+def mix(word):  # type: ignore[no-untyped-def]
+    """Spread the bits of a 64-bit word; products stay below 2^63, so plain Python agrees."""
+    low = (word & _WORD) * _MIX_A
+    high = (word >> 32 & _WORD) * _MIX_B
+    h = low ^ high
+    h = (h ^ h >> 29) & _WORD
+    h = h * _MIX_C
+    return h ^ h >> 31
+
+
+@leaf
+def tunnel_slot(tunnels, key):  # type: ignore[no-untyped-def]
+    """Index of the tunnel's row, or of the free row where it belongs."""
+    mask = len(tunnels) - 1
+    slot = mix(key) & mask
+    while True:
+        found = np.int64(tunnels[slot]["key"])
+        if found == key or found == -1:
+            return slot
+        slot = (slot + 1) & mask
+
+
+@leaf
+def address_hash(hi, lo, prefix):  # type: ignore[no-untyped-def]
+    """Hash of an address (`prefix` 0) or of a /64 (1)."""
+    return mix(hi ^ mix(lo + prefix))
+
+
+@leaf
+def address_slot(addresses, hi, lo, prefix):  # type: ignore[no-untyped-def]
+    """Index of the address's row, or of the free row where it belongs; `prefix` is 0 or 1."""
+    mask = len(addresses) - 1
+    slot = address_hash(hi, lo, prefix) & mask
+    while True:
+        row = addresses[slot]
+        if np.int64(row["row"]) == -1:
+            return slot
+        same = np.int64(row["hi"]) == hi and np.int64(row["lo"]) == lo
+        if same and np.int64(row["kind"]) & ADDRESS_PREFIX == prefix:
+            return slot
+        slot = (slot + 1) & mask
+
+
+@leaf
+def find_address(addresses, hi, lo):  # type: ignore[no-untyped-def]
+    """Index of the row whose address or /64 holds (hi, lo), or -1."""
+    slot = address_slot(addresses, hi, lo, ADDRESS_HOST)
+    if np.int64(addresses[slot]["row"]) >= 0:
+        return slot
+    if hi != 0:  # IPv4 has no prefixes here
+        slot = address_slot(addresses, hi, np.int64(0), ADDRESS_PREFIX)
+        if np.int64(addresses[slot]["row"]) >= 0:
+            return slot
+    return np.int64(-1)
+
+
+@kernel(rows(TUNNEL), rows(TUNNEL))
+def rehash_tunnels(old, new):  # type: ignore[no-untyped-def]
+    """Move every tunnel into the larger, free table `new`."""
+    for k in range(len(old)):
+        key = np.int64(old[k]["key"])
+        if key != -1:
+            new[tunnel_slot(new, key)] = old[k]
+
+
+@kernel(rows(ADDRESS), rows(ADDRESS))
+def rehash_addresses(old, new):  # type: ignore[no-untyped-def]
+    """Move every address into the larger, free table `new`."""
+    for k in range(len(old)):
+        row = old[k]
+        if np.int64(row["row"]) >= 0:
+            kind = np.int64(row["kind"]) & ADDRESS_PREFIX
+            new[address_slot(new, np.int64(row["hi"]), np.int64(row["lo"]), kind)] = old[k]
+
+
+@kernel(rows(ADDRESS), i8, i8, i8)
+def probe_address(addresses, hi, lo, prefix):  # type: ignore[no-untyped-def]
+    """Index of an address's own row or of the free row for it."""
+    return address_slot(addresses, hi, lo, prefix)
+
+
+@kernel(rows(TUNNEL), i8)
+def probe_tunnel(tunnels, key):  # type: ignore[no-untyped-def]
+    """Index of a tunnel's row or of the free row for it."""
+    return tunnel_slot(tunnels, key)
+
+
+def free_tunnels(size: int) -> Rows:
+    """A tunnel table of `size` free rows (a power of two)."""
+    table = layout.aligned_zeros(size, TUNNEL)
+    table["key"] = -1
+    table["row"] = -1
+    return table
+
+
+def free_addresses(size: int) -> Rows:
+    """An address table of `size` free rows (a power of two)."""
+    table = layout.aligned_zeros(size, ADDRESS)
+    table["row"] = -1
+    return table
+
+

@@ -1,0 +1,44 @@
+"""The 3-day window of bytes carried in the slow state (RULES R1-R3)."""
+
+import numpy as np
+
+from engine.jit import leaf
+from engine.layout import WINDOW_DAYS
+from engine.units import JST_OFFSET_NS, NS_PER_DAY
+
+
+@leaf
+def jst_day(time_ns):  # type: ignore[no-untyped-def]
+    """Days since 1970-01-01 in Japan (U2)."""
+    return (time_ns + JST_OFFSET_NS) // NS_PER_DAY
+
+
+@leaf
+def roll(shape, day):  # type: ignore[no-untyped-def]
+    """Make `day` the newest of the ring; days that passed without slow traffic become 0.
+
+    The newest day is kept as an absolute number, so a day that comes again modulo the ring's length
+    cannot be taken for another.
+    """
+    gone = day - np.int64(shape["day"])
+    if gone <= 0:
+        return
+    for step in range(min(gone, WINDOW_DAYS)):
+        shape["slow_bytes"][(day - step) % WINDOW_DAYS] = 0
+    shape["day"] = day
+
+
+@leaf
+def restricted(shape, skip_days, limit_bytes):  # type: ignore[no-untyped-def]
+    """True if the slow bytes of three days exceed the limit; rolled to today before.
+
+    `skip_days` is 0 for today and the two days before (`immediate`), 1 for the three full days before
+    today (`next-day`).
+    """
+    if limit_bytes == 0:
+        return False
+    newest = np.int64(shape["day"]) - skip_days
+    total = np.int64(0)
+    for back in range(3):
+        total += np.int64(shape["slow_bytes"][(newest - back) % WINDOW_DAYS])
+    return total > limit_bytes
