@@ -1,0 +1,5 @@
+"""`python -m engine` is the command `pktoll`."""
+
+from engine.cli.main import main
+
+main()

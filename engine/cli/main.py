@@ -1,0 +1,103 @@
+"""Entry point: finds the command, turns every failure into one line and an exit status."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from engine import __version__
+from engine.errors import PktollError
+
+COMMANDS = {
+    "demo": (
+        "engine.cli.demo",
+        "A made-up morning of a family of three SIMs: generate, replay, show.",
+    ),
+    "replay": ("engine.cli.replay", "Bill captures: who would have been charged, slowed, dropped."),
+    "gen": ("engine.cli.gen", "Write a scenario of the LTE side as a capture."),
+    "config": ("engine.cli.config", "Check, describe and show configurations."),
+    "doctor": ("engine.cli.doctor", "Look at what this machine has, and compile the kernels."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when needed, so that `--help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 fine; 1 runtime error; 2 usage; 3 configuration or subscriber file; "
+    "4 capture unreadable or cut; 5 --fail-if; 6 the ledger does not add up.",
+)
+@click.version_option(__version__, prog_name="pktoll")
+def pktoll() -> None:
+    """Exact packet accounting for a mobile packet gateway.
+
+    \b
+    pktoll demo
+    pktoll replay capture.pcap --ue-net 10.45.0.0/16
+    pktoll replay - --subscribers lines.toml --format json < capture.pcapng
+
+    Shell completion: eval "$(_PKTOLL_COMPLETE=bash_source pktoll)" (or zsh_source, fish_source).
+    """
+
+
+def fail(text: str) -> None:
+    """Say on standard error what went wrong: a line for each line of `text`."""
+    for line in text.splitlines() or [""]:
+        sys.stderr.write(f"pktoll: {line}\n")
+
+
+def _quiet_exit(status: int) -> None:
+    """Leave although the reader of standard output has gone; the interpreter must not flush to it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with its exit status."""
+    try:
+        status = pktoll.main(arguments, prog_name="pktoll", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.Abort:
+        fail("interrupted; nothing that was reported as durable is lost")
+        sys.exit(130)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (try: {context.command_path} --help)" if context is not None else ""
+        fail(f"{error.format_message()}{hint}")
+        sys.exit(2)
+    except PktollError as error:
+        fail(str(error))
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        _quiet_exit(0)
+    except MemoryError:
+        fail("out of memory; give the process more, or split the run")
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""`pktoll replay`: captures in, the bill out."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.main import fail
+
+if TYPE_CHECKING:
+    from engine.replay import Report
+    from engine.replay.options import Progress
+
+FAIL_IF_STATUS = 5
+
+
+@click.command(
+    epilog="""
+    \b
+    Examples:
+      pktoll replay capture.pcap --ue-net 10.45.0.0/16
+      pktoll replay s5u.pcapng --subscribers lines.toml --events morning.jsonl --format json
+      tcpdump -w - port 2152 | pktoll replay - --format csv
+      pktoll replay *.pcap --pool sqlite:///coupons.db --fail-if 'dropped_bytes > 0'
+    """
+)
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--config", metavar="FILE", help="Configuration (TOML); default: the packaged one.")
+@click.option("--subscribers", metavar="FILE", help="Contracts and lines (TOML or CSV).")
+@click.option(
+    "--events", metavar="FILE", help="Switches, charges, suspensions (JSON lines or TOML)."
+)
+@click.option(
+    "--pool", metavar="URL", help="Coupon database: sqlite:///file.db; default: in memory."
+)
+@click.option(
+    "--ue-net",
+    "ue_nets",
+    metavar="PREFIX",
+    multiple=True,
+    help="Every address in this prefix is a SIM of the default plan; may be repeated.",
+)
+@click.option(
+    "--encapsulation",
+    type=click.Choice(["auto", "gtp", "ip"]),
+    default="auto",
+    show_default=True,
+    help="Bill G-PDUs or plain IP packets; auto: G-PDUs if the capture begins with any.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "jsonl", "csv"]),
+    default="table",
+    show_default=True,
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Shards metered at once; the figures are the same for any number.",
+)
+@click.option(
+    "--fail-if",
+    "fail_ifs",
+    metavar="EXPR",
+    multiple=True,
+    help="Exit with 5 if FIELD OP NUMBER holds, such as 'dropped_bytes > 0'.",
+)
+@click.option(
+    "--allow-clock-leap",
+    is_flag=True,
+    help="Let a capture clock that leaps by over a day credit and expire coupons.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar and no remarks.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more: kernels, GTP-U message types.")
+def command(
+    captures: tuple[str, ...],
+    config: str | None,
+    subscribers: str | None,
+    events: str | None,
+    pool: str | None,
+    ue_nets: tuple[str, ...],
+    encapsulation: str,
+    form: str,
+    workers: int,
+    fail_ifs: tuple[str, ...],
+    allow_clock_leap: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Bill captures: who would have been charged, slowed and dropped.
+
+    CAPTURE is a pcap or pcapng file, gzipped or not; "-" reads standard input. Several are replayed in
+    time order.
+    """
+    # Imported here: the engine brings numba, which `--help` need not wait for.
+    from engine.replay import Condition, Options, run
+    from engine.replay.formats import MACHINE
+
+    _check_prefixes(ue_nets)
+    conditions = [Condition.parse(text) for text in fail_ifs]
+    with _progress(quiet) as progress:
+        report = run(
+            Options(
+                captures=captures,
+                config=config,
+                subscribers=subscribers,
+                events=events,
+                pool=pool,
+                ue_nets=ue_nets,
+                encapsulation=encapsulation,
+                workers=workers,
+                allow_clock_leap=allow_clock_leap,
+                progress=progress,
+            )
+        )
+    if form == "table":
+        from engine.cli.table import show
+
+        show(report.document)
+    else:
+        for text in MACHINE[form](report.document):
+            sys.stdout.write(text)
+    return _tell(report, [c.text for c in conditions if c.holds(report.document)], quiet, verbose)
+
+
+def _tell(report: "Report", failed: list[str], quiet: bool, verbose: bool) -> int:
+    """Remarks and faults on standard error; returns the exit status."""
+    if not quiet:
+        for notice in [*report.notices, *(report.details if verbose else [])]:
+            sys.stderr.write(f"pktoll: note: {notice}\n")
+    for fault in report.faults:
+        fail(fault)
+    for condition in failed:
+        fail(f"--fail-if {condition} holds")
+    return FAIL_IF_STATUS if failed and not report.exit_status else report.exit_status
+
+
+def _check_prefixes(prefixes: tuple[str, ...]) -> None:
+    from engine.wire.addresses import parse_prefix
+
+    for prefix in prefixes:
+        try:
+            parse_prefix(prefix)
+        except ValueError as error:
+            raise click.UsageError(f"--ue-net {prefix}: {error}") from None
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> "Iterator[Progress | None]":
+    """A progress bar on standard error, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def advance(done_bytes: int, all_bytes: int | None) -> None:
+            bar.update(task, completed=done_bytes, total=all_bytes)
+
+        yield advance

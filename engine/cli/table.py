@@ -1,0 +1,148 @@
+"""A report as tables for people. Only here are numbers made easier to read."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from engine import units
+
+SIMS_SHOWN = 50
+TUNNELS_SHOWN = 20
+
+
+def size(count_bytes: int) -> str:
+    """Bytes for a person, in the service's binary units (U1); exact below 10 000."""
+    for unit, name in ((units.GB, "GB"), (units.MB, "MB"), (units.KIB, "kB")):
+        if count_bytes >= unit and count_bytes >= 10_000:
+            return f"{count_bytes / unit:.2f} {name}"
+    return f"{count_bytes} B"
+
+
+def show(document: dict[str, Any], console: Console | None = None) -> None:
+    """Print the report: SIMs, contracts, drops, tunnels, and a line of totals."""
+    console = console or Console()
+    console.print(_sims(document))
+    console.print(_contracts(document))
+    if document["drops"]:
+        console.print(_drops(document))
+    if document["tunnels"]:
+        console.print(_tunnels(document))
+    totals, timing = document["totals"], document["timing"]
+    console.print(
+        f"[bold]{totals['packets']:,}[/] packets of SIMs, {size(totals['inner_bytes'])}: "
+        f"[green]{size(totals['charged_bytes'])} charged[/], [yellow]{size(totals['slow_bytes'])} "
+        f"slow[/], [cyan]{size(totals['exempt_bytes'])} exempt[/], {size(totals['free_bytes'])} free, "
+        f"[red]{size(totals['dropped_bytes'])} dropped[/]; {totals['not_user_traffic_packets']:,} other "
+        f"packets; {totals['grants']} slices, {size(totals['granted_bytes'])}.",
+        highlight=False,
+    )
+    console.print(
+        f"[dim]read {timing['read_s']:.2f} s, processed {timing['process_s']:.2f} s "
+        f"({timing['packets_per_s']:,.0f} packets/s), compiled {timing['compile_s']:.2f} s[/]",
+        highlight=False,
+    )
+
+
+def _name(sim: dict[str, Any]) -> str:
+    return str(sim["msisdn"] or sim["imsi"] or sim["iccid"] or sim["address"] or sim["contract"])
+
+
+def _state(sim: dict[str, Any]) -> str:
+    if not sim["in_service"]:
+        return "[red]suspended[/]"
+    words = ["[green]on[/]" if sim["coupon"] else "[yellow]off[/]"]
+    if sim["regulated"]:
+        words.append("[red]restricted[/]")
+    return " ".join(words)
+
+
+def _sims(document: dict[str, Any]) -> Table:
+    sims = document["sims"]
+    table = Table(title="SIMs", title_justify="left", title_style="bold")
+    for heading in ("SIM", "contract", "coupon"):
+        table.add_column(heading, overflow="fold")
+    for heading in (
+        "packets",
+        "up",
+        "down",
+        "charged",
+        "slow",
+        "exempt",
+        "dropped",
+        "waited ≤",
+        "slices",
+        "left",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for sim in sims[:SIMS_SHOWN]:
+        up, down = sim["up"], sim["down"]
+        both = {name: up[name] + down[name] for name in up}
+        wait_ms = max(up["max_delay_ns"], down["max_delay_ns"]) / units.NS_PER_MS
+        table.add_row(
+            _name(sim),
+            sim["contract"],
+            _state(sim),
+            f"{both['packets']:,}",
+            size(up["inner_bytes"]),
+            size(down["inner_bytes"]),
+            size(both["charged_bytes"]),
+            size(both["slow_bytes"]),
+            size(both["exempt_bytes"]),
+            size(both["dropped_bytes"]),
+            f"{wait_ms:.0f} ms" if wait_ms else "-",
+            str(sim["grants"]),
+            size(sim["balance_bytes"]),
+        )
+    _more(table, len(sims) - SIMS_SHOWN)
+    return table
+
+
+def _contracts(document: dict[str, Any]) -> Table:
+    contracts = document["contracts"]
+    table = Table(title="Coupon database", title_justify="left", title_style="bold")
+    for heading in ("contract", "plan"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("credited", "handed out", "expired", "in the database"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for contract in contracts[:SIMS_SHOWN]:
+        table.add_row(
+            contract["code"],
+            contract["plan"],
+            size(contract["credited_bytes"]),
+            size(contract["granted_bytes"]),
+            size(contract["expired_bytes"]),
+            size(contract["in_database_bytes"]),
+        )
+    _more(table, len(contracts) - SIMS_SHOWN)
+    return table
+
+
+def _drops(document: dict[str, Any]) -> Table:
+    table = Table(title="Dropped, by reason", title_justify="left", title_style="bold")
+    table.add_column("reason")
+    table.add_column("packets", justify="right")
+    table.add_column("bytes", justify="right")
+    for reason, drop in document["drops"].items():
+        table.add_row(reason, f"{drop['packets']:,}", size(drop["bytes"]))
+    return table
+
+
+def _tunnels(document: dict[str, Any]) -> Table:
+    tunnels = document["tunnels"]
+    table = Table(title="Tunnels", title_justify="left", title_style="bold")
+    table.add_column("TEID")
+    table.add_column("destination")
+    table.add_column("G-PDUs", justify="right")
+    table.add_column("inner bytes", justify="right")
+    busiest = sorted(tunnels, key=lambda t: -t["inner_bytes"])
+    for tunnel in busiest[:TUNNELS_SHOWN]:
+        teid, bytes_ = f"0x{tunnel['teid']:08x}", size(tunnel["inner_bytes"])
+        table.add_row(teid, tunnel["destination"], f"{tunnel['packets']:,}", bytes_)
+    _more(table, len(tunnels) - TUNNELS_SHOWN)
+    return table
+
+
+def _more(table: Table, count: int) -> None:
+    if count > 0:
+        table.caption = f"and {count:,} more: --format json, jsonl or csv shows all"

@@ -1,0 +1,231 @@
+"""One replay: read captures in time order, drive the engine, gather the report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine import clock, config, jit, subscribers, verdict
+from engine.errors import CaptureError
+from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
+from engine.pool.store import open_store
+from engine.replay.options import Options
+from engine.runtime import Engine
+from engine.subscribers import Book, Event
+from engine.units import NS_PER_DAY
+from engine.wire import MODE_GTP, MODE_IP
+from engine.wire.capture import Capture, merge, sniff
+from engine.wire.endpoints import Endpoints
+
+SCHEMA = "pktoll.replay/1"
+
+
+@dataclass(slots=True)
+class Report:
+    """The document of `--format json`, what to tell the user beside it, and the exit status so far."""
+
+    document: dict[str, Any]
+    notices: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    exit_status: int = 0
+
+
+@dataclass(slots=True)
+class _Timing:
+    read_ns: int = 0
+    process_ns: int = 0
+    compile_ns: int = 0
+
+
+def run(options: Options) -> Report:
+    """Replay the captures; raises ConfigError, PoolError, UsageError, LedgerError, or CaptureError
+    where a capture cannot even be opened. A capture that breaks off is billed up to there and reported."""
+    settings = config.load(options.config)
+    book = subscribers.load(options.subscribers, settings) if options.subscribers else None
+    events = subscribers.events.load(options.events) if options.events else []
+    nets = options.ue_nets or (() if book else settings.ue_nets)
+    timing = _Timing(compile_ns=jit.warm())
+    endpoints = Endpoints()
+    captures = _open(options, endpoints)
+    engine = Engine(
+        settings,
+        open_store(options.pool),
+        shards=options.workers,
+        ue_nets=nets,
+        allow_clock_leap=options.allow_clock_leap,
+        endpoints=endpoints,
+    )
+    with engine:
+        rows = _drive(engine, captures, book, events, options, timing)
+        document = _document(engine, captures, rows, timing)
+        engine.close()
+    return _told(Report(document), engine, captures, options, nets if not options.ue_nets else ())
+
+
+def _open(options: Options, endpoints: Endpoints) -> list[Capture]:
+    """Every capture, in the order of the paths, so that the order given cannot matter."""
+    paths = sorted(options.captures)
+    modes = {"gtp": MODE_GTP, "ip": MODE_IP}
+    mode = modes.get(options.encapsulation)
+    if mode is None:
+        mode = MODE_GTP if any(sniff(p) == MODE_GTP for p in paths) else MODE_IP
+    return [Capture(path, endpoints, mode) for path in paths]
+
+
+def _drive(
+    engine: Engine,
+    captures: list[Capture],
+    book: Book | None,
+    events: list[Event],
+    options: Options,
+    timing: _Timing,
+) -> int:
+    """Feed every batch to the engine; returns how many packets there were."""
+    rows = 0
+    begun = False
+    sizes = [capture.size_bytes for capture in captures]
+    size_bytes = None if None in sizes else sum(size or 0 for size in sizes)
+    for batch in _timed(merge(captures), timing):
+        begin_ns = clock.elapsed_ns()
+        if not begun:
+            _begin(engine, book, events, int(batch["time_ns"][0]))
+            begun = True
+        engine.process(batch)
+        rows += len(batch)
+        timing.process_ns += clock.elapsed_ns() - begin_ns
+        if options.progress is not None:
+            options.progress(sum(c.consumed_bytes for c in captures), size_bytes)
+    if not begun:
+        _begin(engine, book, events, 0)
+    return rows
+
+
+def _begin(engine: Engine, book: Book | None, events: list[Event], at_ns: int) -> None:
+    if book is not None:
+        engine.load(book, at_ns)
+    engine.schedule(events)
+
+
+def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
+    """The batches, with the time that it takes to get them."""
+    while True:
+        begin_ns = clock.elapsed_ns()
+        batch = next(batches, None)
+        timing.read_ns += clock.elapsed_ns() - begin_ns
+        if batch is None:
+            return
+        if len(batch):
+            yield batch
+
+
+def _document(
+    engine: Engine, captures: list[Capture], rows: int, timing: _Timing
+) -> dict[str, Any]:
+    figures = engine.snapshot()
+    frames = sum(c.frames for c in captures)
+    not_user = frames - rows + int(engine.control[CONTROL_NOT_USER])
+    totals = figures["totals"]
+    drops = figures["drops"]
+    for code, name in verdict.NAMES.items():
+        malformed = sum(int(c.malformed[code]) for c in captures)
+        if malformed:
+            entry = drops.setdefault(name, {"packets": 0, "bytes": 0})
+            entry["packets"] += malformed
+    return {
+        "schema": SCHEMA,
+        "capture": _capture(captures, frames),
+        "totals": {
+            **{k: v for k, v in totals.items() if not k.startswith("grant")},
+            "not_user_traffic_packets": not_user,
+            "grants": totals["grants"],
+            "granted_bytes": totals["granted_bytes"],
+        },
+        "drops": drops,
+        "sims": figures["sims"],
+        "contracts": figures["contracts"],
+        "tunnels": figures["tunnels"],
+        "timing": _times(timing, frames),
+    }
+
+
+def _capture(captures: list[Capture], frames: int) -> dict[str, Any]:
+    types = sorted({t for c in captures for t in c.link_types})
+    firsts = [c.first_ns for c in captures if c.first_ns is not None]
+    lasts = [c.last_ns for c in captures if c.last_ns is not None]
+    cuts = [c.truncated_at for c in captures if c.truncated_at is not None]
+    return {
+        "files": [c.path for c in captures],
+        "packets": frames,
+        "bytes": sum(c.frame_bytes for c in captures),
+        "link_type": types[0] if len(types) == 1 else types or None,
+        "first_ns": min(firsts, default=None),
+        "last_ns": max(lasts, default=None),
+        "truncated_at": cuts[0] if cuts else None,
+    }
+
+
+def _times(timing: _Timing, frames: int) -> dict[str, float]:
+    busy_ns = timing.read_ns + timing.process_ns
+    return {
+        "read_s": timing.read_ns / 1e9,
+        "compile_s": timing.compile_ns / 1e9,
+        "process_s": timing.process_ns / 1e9,
+        "packets_per_s": frames * 1e9 / busy_ns if busy_ns else 0.0,
+    }
+
+
+def _told(
+    report: Report,
+    engine: Engine,
+    captures: list[Capture],
+    options: Options,
+    assumed: tuple[str, ...],
+) -> Report:
+    """What a person should hear beside the figures: faults (they set the exit status) and notices."""
+    for capture in captures:
+        if capture.fault is not None:
+            report.faults.append(str(capture.fault))
+        for link_type, frames in sorted(capture.unsupported.items()):
+            report.faults.append(
+                f"{capture.path}: {frames} frames have link type {link_type}, which pktoll does not read; "
+                "they are not billed"
+            )
+    if report.faults:
+        report.exit_status = CaptureError.exit_status
+    notices = report.notices
+    if assumed:
+        notices.append(
+            f"neither --subscribers nor --ue-net was given: addresses in {', '.join(assumed)} are SIMs"
+        )
+    regressions = sum(c.time_regressions for c in captures)
+    if regressions:
+        notices.append(
+            f"{regressions} packets are stamped earlier than one before them; they count as simultaneous"
+        )
+    cut = sum(c.cut_packets for c in captures)
+    if cut:
+        notices.append(
+            f"{cut} packets are cut short in the capture; their IP headers gave the length"
+        )
+    if engine.calendar.held_leaps:
+        notices.append(
+            f"the capture's clock leaps ahead by more than a day ({NS_PER_DAY} ns) across a month's end: no "
+            "coupon was credited or expired for it (--allow-clock-leap to do so)"
+        )
+    if engine.pending_events:
+        notices.append(
+            f"{engine.pending_events} events lie after the last packet and were not applied"
+        )
+    over = int(engine.control[CONTROL_TUNNELS_OVER])
+    if over:
+        notices.append(f"{over} packets are in tunnels beyond those that are listed one by one")
+    notices.extend(engine.store.recovered)
+    for kind in range(256):
+        count = sum(int(c.messages[kind]) for c in captures)
+        if count:
+            report.details.append(f"GTP-U message type {kind}: {count}")
+    for name, signatures, hits in jit.kernels():
+        report.details.append(f"kernel {name}: {signatures} signature, {hits} from the cache")
+    if "-" in options.captures and report.document["capture"]["packets"] == 0:
+        notices.append("standard input held no packets")
+    return report

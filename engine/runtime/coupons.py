@@ -1,0 +1,96 @@
+"""The calendar of a run: which coupons are credited when, month ends, and leaps of the packets' clock.
+
+Months end at 00:00:00.000000000 JST of a packet's own time (U2, C1, G9). A clock that leaps ahead by more
+than a day across a month's end may be a broken time stamp, which must not burn a month's data: unless
+leaps are allowed, the coupon calendar then stays behind by the leap.
+"""
+
+from engine.pool import calendar
+from engine.runtime.lines import ContractState
+from engine.runtime.quota import Quota
+from engine.subscribers import Contract
+from engine.units import MB, NS_PER_DAY
+
+TOPUP_BYTES = 100 * MB
+"""bytes of an additional coupon (C3)"""
+
+NEVER_NS = (1 << 63) - 1
+
+
+class Calendar:
+    """Packet time and coupon time of one engine; both in ns since 1970."""
+
+    def __init__(self, allow_leap: bool) -> None:
+        self._allow_leap = allow_leap
+        self._behind_ns = 0
+        self.month: int | None = None
+        self.held_leaps = 0
+
+    def start(self, now_ns: int) -> None:
+        """The first time that is known becomes the calendar's start."""
+        if self.month is None:
+            self.month = calendar.month_of(now_ns)
+
+    def coupon_ns(self, now_ns: int) -> int:
+        """The coupon calendar's time at packet time `now_ns`."""
+        return now_ns - self._behind_ns
+
+    def next_month_ns(self) -> int:
+        """Packet time at which the next month begins."""
+        if self.month is None:
+            return NEVER_NS
+        return calendar.month_start_ns(self.month + 1) + self._behind_ns
+
+    def pass_month(self, before_ns: int, after_ns: int) -> bool:
+        """Packet time goes from `before_ns` past the month's end to `after_ns`: True if it may."""
+        assert self.month is not None
+        if after_ns - before_ns > NS_PER_DAY and not self._allow_leap:
+            self._behind_ns += after_ns - before_ns
+            self.held_leaps += 1
+            return False
+        self.month += 1
+        return True
+
+
+class Credits:
+    """Credits coupons to the contracts of a run, each once whatever is repeated."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._quota = quota
+        self._topups: dict[str, int] = {}
+
+    def open_contract(self, contract: ContractState, given: Contract | None, ns: int) -> None:
+        """What the database holds at `ns`: the coupons of the subscriber file, or the plan's bundles.
+
+        Without coupons in the file those bundles count that are still good: of this month and of the
+        one before, from the start of the contract on (C1, C2).
+        """
+        month = calendar.month_of(ns)
+        if given is not None and given.coupons is not None:
+            for number, coupon in enumerate(given.coupons):
+                expires_ns = calendar.expires_of(coupon.expires)
+                name = f"file:{contract.code}:{number}"
+                self._quota.credit(name, contract, coupon.kind, coupon.bytes, (ns, expires_ns))
+            return
+        for good in (month - 1, month):
+            if good >= contract.started_month:
+                self.bundle(contract, good, given)
+
+    def bundle(self, contract: ContractState, month: int, given: Contract | None = None) -> None:
+        """The bundle coupon of a month; pro rata in the month in which the contract started (C2)."""
+        credited = contract.bundle_bytes
+        if given is not None:
+            credited = calendar.bundle_credit_bytes(contract.bundle_bytes, given.started, month)
+        times = (calendar.month_start_ns(month), calendar.bundle_expires_ns(month))
+        name = f"bundle:{contract.code}:{calendar.month_text(month)}"
+        self._quota.credit(name, contract, "bundle", credited, times)
+
+    def charge(self, contract: ContractState, coupons: int, ns: int) -> None:
+        """`coupons` additional coupons of 100 MB, bought at `ns` (C3, C4)."""
+        month = calendar.month_of(ns)
+        for _ in range(coupons):
+            number = self._topups.get(contract.code, 0)
+            self._topups[contract.code] = number + 1
+            name = f"topup:{self._quota.store.run_id}:{contract.code}:{number}"
+            times = (ns, calendar.topup_expires_ns(month))
+            self._quota.credit(name, contract, "topup", TOPUP_BYTES, times)

@@ -1,0 +1,400 @@
+"""Engine: batches of packets in, verdicts out; sessions, switches and charges between them."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import config as configuration
+from engine.accounting.sims import SimTable
+from engine.config import Settings
+from engine.datapath.classify import classify
+from engine.datapath.resolve import resolve
+from engine.errors import UsageError
+from engine.layout import (
+    ADDRESS_HOST,
+    CONTROL_NEXT,
+    CONTROL_NOW_NS,
+    CONTROL_STOP,
+    CONTROL_SUBSCRIBED,
+    CONTROL_WORDS,
+    CONTROL_WORK,
+    PACKET,
+    RATE_STATES,
+    SIM_ATTACHED,
+    SIM_COUPON_ON,
+    SIM_DETACHED,
+    SIM_IN_SERVICE,
+    STOP_ATTACH,
+    STOP_END,
+    STOP_SUBSCRIBER,
+    UPLINK,
+    VERDICT,
+    WORK,
+)
+from engine.pool.calendar import month_number, month_of
+from engine.pool.store import CouponStore, open_store
+from engine.runtime import report
+from engine.runtime.coupons import NEVER_NS, Calendar, Credits
+from engine.runtime.lines import ContractState, LineBook, LineState
+from engine.runtime.quota import Quota
+from engine.runtime.sessions import Sessions
+from engine.runtime.shards import Shards
+from engine.shaper.exempt import ExemptTable
+from engine.shaper.speeds import rate_table
+from engine.subscribers import Book, Contract, Event, Line
+from engine.wire.addresses import format_address, parse_prefix
+from engine.wire.endpoints import Endpoints
+
+Rows = npt.NDArray[Any]
+
+SHARDS_MAX = 64
+
+
+class Engine:
+    """The data plane: meters, charges and shapes packets against a coupon database.
+
+    Time comes from the packets and from the `at_ns` of the calls (ns since 1970); it never goes back.
+    Everything is exact and the same for any split into batches and any number of shards (G8).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: CouponStore,
+        *,
+        shards: int = 1,
+        ue_nets: Iterable[str] = (),
+        allow_clock_leap: bool = False,
+        endpoints: Endpoints | None = None,
+    ) -> None:
+        if not 1 <= shards <= SHARDS_MAX:
+            raise UsageError(f"shards: {shards}; allowed: 1 to {SHARDS_MAX}")
+        self.settings = settings
+        self.store = store
+        self.endpoints = Endpoints() if endpoints is None else endpoints
+        self.book = LineBook()
+        self.sims = SimTable()
+        self.control: Rows = np.zeros(CONTROL_WORDS, dtype=np.int64)
+        self.sessions = Sessions(tuple(ue_nets), self.endpoints, self.control)
+        self.quota = Quota(store, self.sims, settings.first_slice)
+        self.calendar = Calendar(allow_clock_leap)
+        self.window_skip_days = 1 if settings.restriction.effective == "next-day" else 0
+        self.shards = Shards(shards, self.window_skip_days)
+        self.rates = rate_table(settings)
+        self.exempt = ExemptTable(settings.exempt.endpoints, parse_prefix)
+        self._credits = Credits(self.quota)
+        self._profiles = {plan.name: at for at, plan in enumerate(settings.plans)}
+        self._given: dict[str, Contract] = {}
+        self._events: list[Event] = []
+        self._work: Rows = np.zeros(0, dtype=WORK)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, config: str | Path | None = None, pool: str | None = None, **options: Any
+    ) -> Self:
+        """An engine on a configuration file (None: the packaged one) and a coupon database.
+
+        `pool` is None (in memory) or "sqlite:///file". Options are those of the class. Raises
+        ConfigError, PoolError, UsageError.
+        """
+        return cls(configuration.load(config), open_store(pool), **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(clean=kind is None)
+
+    @property
+    def now_ns(self) -> int:
+        """The engine's time: the latest packet's or call's; 0 before the first."""
+        return int(self.control[CONTROL_NOW_NS])
+
+    # --- who may attach ---------------------------------------------------------------------------
+
+    def load(self, book: Book, at_ns: int) -> None:
+        """Enter the contracts and lines of a subscriber file; their coupons are credited as of `at_ns`."""
+        self._advance(at_ns)
+        for contract in book.contracts:
+            state = self._add_contract(contract.code, contract.plan, contract)
+            for line in contract.lines:
+                self._add_line(state, line)
+        self.quota.commit()
+
+    def _add_contract(self, code: str, plan: str, given: Contract | None) -> ContractState:
+        if code in self.book.contracts:
+            raise UsageError(f"contract {code} is there already")
+        if plan not in self._profiles:
+            raise UsageError(f"contract {code}: no plan is called {plan!r}")
+        number = len(self.book.contracts)
+        state = ContractState(
+            code=code,
+            plan=plan,
+            profile=self._profiles[plan],
+            shard=number % len(self.shards.all),
+            bundle_bytes=self.settings.plan(plan).bundle_bytes,
+            started_month=month_number(given.started) if given else month_of(self.now_ns),
+        )
+        self.book.contracts[code] = state
+        if given is not None:
+            self._given[code] = given
+        self._credits.open_contract(state, given, self.calendar.coupon_ns(self.now_ns))
+        return state
+
+    def _add_line(self, contract: ContractState, line: Line) -> LineState:
+        flags = SIM_COUPON_ON * line.coupon | SIM_IN_SERVICE * line.in_service
+        base = contract.profile * RATE_STATES * 2
+        burst = int(self.rates[base]["cap_credit"]), int(self.rates[base + 1]["cap_credit"])
+        state = LineState(
+            row=self.sims.count,
+            code=line.code,
+            contract=contract,
+            iccid=line.iccid,
+            imsi=line.imsi,
+            msisdn=line.msisdn,
+            address=line.addresses[0] if line.addresses else None,
+        )
+        self.book.add(state)
+        state.initial_balance_bytes = self.quota.open_line(state, line.balance_bytes)
+        self.sims.add(contract.profile, flags, state.initial_balance_bytes, burst)
+        self.shards.place(state.row, contract.shard)
+        teids = (line.teid_up, line.teid_down)
+        self.sessions.bind_line(state.row, line.addresses, teids, line.gateway)
+        return state
+
+    def _add_subscriber(self, packet: Any) -> None:
+        """The first packet of a `--ue-net` address: it becomes a SIM of the default plan."""
+        end = "src" if self.control[CONTROL_SUBSCRIBED] == UPLINK else "dst"
+        hi, lo = int(packet[f"{end}_hi"]), int(packet[f"{end}_lo"])
+        address = format_address(hi, lo)
+        contract = self._add_contract(address, self.settings.default_plan, None)
+        line = self._add_line(contract, Line(code=address))
+        line.address = address
+        self.sessions.bind_halves(hi, lo, line.row, ADDRESS_HOST)
+
+    # --- control ----------------------------------------------------------------------------------
+
+    def attach(
+        self,
+        *,
+        at_ns: int,
+        imsi: str | None = None,
+        iccid: str | None = None,
+        msisdn: str | None = None,
+        contract: str | None = None,
+        plan: str | None = None,
+        teid_up: int | None = None,
+        teid_down: int | None = None,
+        address: str | None = None,
+        gateway: str | None = None,
+    ) -> None:
+        """Open a session of a SIM, known from a subscriber file or new; it replaces an open one (N6).
+
+        A new SIM joins `contract`, or a contract of its own with `plan` (default: the default plan).
+        `address` is an IPv4 or IPv6 address or an IPv6 /64; `gateway` the outer address to which
+        `teid_up` belongs. Raises UsageError.
+        """
+        self._advance(at_ns)
+        name = iccid or imsi
+        if name is None:
+            raise UsageError("attach: give the SIM's imsi or iccid")
+        addresses = (address,) if address else ()
+        line = self.book.known(iccid) or self.book.known(imsi)
+        if line is None:
+            code = contract or name
+            owner = self.book.contracts.get(code)
+            if owner is None:
+                owner = self._add_contract(code, plan or self.settings.default_plan, None)
+            given = Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn, addresses=addresses)
+            line = self._add_line(owner, given)
+        self.sessions.bind_line(line.row, addresses, (teid_up, teid_down), gateway)
+        line.address = address or line.address
+        self.quota.attach(line, self.calendar.coupon_ns(self.now_ns))
+        self.quota.commit()
+
+    def detach(self, line: str, *, at_ns: int) -> None:
+        """Close the session of the line with this code, ICCID or IMSI; its packets are dropped then."""
+        self._advance(at_ns)
+        self._set_flags(self.book.find(line), SIM_DETACHED, SIM_ATTACHED)
+
+    def switch_coupon(self, line: str, *, on: bool, at_ns: int) -> None:
+        """Turn the coupon of the line with this code, ICCID or IMSI on or off, at once (P3)."""
+        self._advance(at_ns)
+        state = self.book.find(line)
+        self._set_flags(state, SIM_COUPON_ON * on, SIM_COUPON_ON)
+        self.quota.wake(state.contract)
+
+    def suspend(self, line: str, *, at_ns: int) -> None:
+        """Suspend the line with this code, ICCID or IMSI; its session is cut at once (L1)."""
+        self._advance(at_ns)
+        self._set_flags(self.book.find(line), 0, SIM_IN_SERVICE | SIM_ATTACHED)
+
+    def resume(self, line: str, *, at_ns: int) -> None:
+        """Take a suspended line back into service; its next packet opens a session (L1)."""
+        self._advance(at_ns)
+        self._set_flags(self.book.find(line), SIM_IN_SERVICE, 0)
+
+    def charge(self, contract: str, *, coupons: int, at_ns: int) -> None:
+        """Buy additional coupons of 100 MB for a contract (C3, C4)."""
+        self._advance(at_ns)
+        state = self.book.contract(contract)
+        self._credits.charge(state, coupons, self.calendar.coupon_ns(self.now_ns))
+        self.quota.commit()
+
+    def _set_flags(self, line: LineState, set_: int, clear: int) -> None:
+        row = self.sims.rows[line.row]
+        row["flags"] = int(row["flags"]) & ~clear | set_
+
+    def schedule(self, events: Iterable[Event]) -> None:
+        """Have events applied when packet time reaches theirs: before the first packet at or after it.
+
+        Raises UsageError for a line or a contract that is not known.
+        """
+        events = list(events)
+        for event in events:
+            if event.do == "charge":
+                self.book.contract(event.contract)
+            else:
+                self.book.find(event.line)
+        self._events = sorted([*self._events, *events], key=lambda e: e.at_ns)
+
+    @property
+    def pending_events(self) -> int:
+        """Scheduled events whose time no packet has reached."""
+        return len(self._events)
+
+    def _apply(self, event: Event) -> None:
+        match event.do:
+            case "switch":
+                self.switch_coupon(event.line, on=event.on, at_ns=event.at_ns)
+            case "charge":
+                self.charge(event.contract, coupons=event.coupons, at_ns=event.at_ns)
+            case "suspend":
+                self.suspend(event.line, at_ns=event.at_ns)
+            case "resume":
+                self.resume(event.line, at_ns=event.at_ns)
+            case "detach":
+                self.detach(event.line, at_ns=event.at_ns)
+            case "attach":
+                line = self.book.find(event.line)
+                self._advance(event.at_ns)
+                self.quota.attach(line, self.calendar.coupon_ns(self.now_ns))
+
+    def _advance(self, at_ns: int) -> None:
+        """Let the engine's time reach `at_ns`, month ends on the way included."""
+        self.calendar.start(at_ns)
+        while self.calendar.next_month_ns() <= at_ns:
+            self._pass_month(self.now_ns, at_ns)
+        self.control[CONTROL_NOW_NS] = max(self.now_ns, at_ns)
+
+    def _pass_month(self, before_ns: int, after_ns: int) -> None:
+        start_ns = self.calendar.next_month_ns()
+        if not self.calendar.pass_month(before_ns, after_ns):
+            return
+        month_start_ns = self.calendar.coupon_ns(start_ns)
+        self.quota.expire(month_start_ns)
+        for contract in self.book.contracts.values():
+            month = month_of(month_start_ns)
+            if contract.bundle_bytes and month >= contract.started_month:
+                self._credits.bundle(contract, month, self._given.get(contract.code))
+            self.quota.wake(contract)
+
+    # --- packets ----------------------------------------------------------------------------------
+
+    def process(self, batch: Rows) -> Rows:
+        """Meter a batch: PACKET[n] in the order of arrival to VERDICT[n], in a new array.
+
+        When it returns, every slice that the batch used is durable in the coupon database (D9).
+        """
+        if batch.dtype != PACKET or batch.ndim != 1:
+            raise UsageError("process: a batch is a one-dimensional array of engine.layout.PACKET")
+        verdicts = np.zeros(len(batch), dtype=VERDICT)
+        packets = np.ascontiguousarray(batch)
+        begin = 0
+        while begin < len(packets):
+            begin = self._until_boundary(packets, verdicts, begin)
+        self.quota.commit()
+        return verdicts
+
+    def _until_boundary(self, packets: Rows, verdicts: Rows, begin: int) -> int:
+        """Meter up to the next event or month's end, or apply it; returns the next packet's index."""
+        first_ns = max(self.now_ns, int(packets["time_ns"][begin]))
+        self.calendar.start(first_ns)
+        month_ns = self.calendar.next_month_ns()
+        event_ns = self._events[0].at_ns if self._events else NEVER_NS
+        boundary_ns = min(month_ns, event_ns)
+        if first_ns >= boundary_ns:
+            if month_ns <= event_ns:
+                self._pass_month(self.now_ns or first_ns, first_ns)
+            else:
+                self._apply(self._events.pop(0))
+            return begin
+        times = packets["time_ns"][begin:]
+        end = len(packets)
+        if int(times.max()) >= boundary_ns:
+            end = begin + int(np.argmax(times >= boundary_ns))
+        self._run(packets[begin:end], verdicts[begin:end])
+        return end
+
+    def _run(self, packets: Rows, verdicts: Rows) -> None:
+        if len(self._work) < 2 * len(packets):
+            self._work = np.zeros(2 * len(packets), dtype=WORK)
+        control, sessions, work = self.control, self.sessions, self._work
+        control[CONTROL_NEXT] = control[CONTROL_WORK] = 0
+        while True:
+            tables = sessions.tunnels, sessions.addresses, sessions.nets
+            resolve(packets, *tables, work, verdicts, control)
+            if control[CONTROL_STOP] == STOP_END:
+                break
+            if control[CONTROL_STOP] == STOP_SUBSCRIBER:
+                self._add_subscriber(packets[int(control[CONTROL_NEXT])])
+            else:
+                sessions.make_room()
+        count = int(control[CONTROL_WORK])
+        if self.exempt.count:
+            exempt = self.exempt
+            classify(packets, work, count, exempt.index, exempt.ranges, exempt.rules)
+        self.shards.run(self.sims, self.rates, work[:count], verdicts, self._on_stop)
+
+    def _on_stop(self, stop: int, work: Any) -> None:
+        """A packet waits for its session or for a slice."""
+        line = self.book.lines[int(work["row"])]
+        coupon_ns = self.calendar.coupon_ns(int(work["time_ns"]))
+        with self._lock:
+            if stop == STOP_ATTACH:
+                self.quota.attach(line, coupon_ns)
+            else:
+                self.quota.grant(line, coupon_ns)
+
+    # --- reports ----------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Totals, drops, SIMs, contracts and tunnels as of now; plain values, as in the JSON report.
+
+        Raises LedgerError if the counters do not add up (I6).
+        """
+        return report.snapshot(self)
+
+    def close(self, clean: bool = True) -> None:
+        """Settle every slice and close the database; LedgerError if the books do not agree."""
+        if self._closed:
+            return
+        self._closed = True
+        self.shards.close()
+        try:
+            if clean:
+                self.quota.settle(self.book.lines)
+        finally:
+            self.store.close(clean)

@@ -1,0 +1,123 @@
+"""The figures of an engine as plain values, checked to add up before anybody sees them (I1, I6)."""
+
+from typing import TYPE_CHECKING, Any
+
+from engine import verdict
+from engine.accounting.sims import slow_bytes_of
+from engine.errors import LedgerError
+from engine.layout import (
+    CONTROL_BYTES,
+    CONTROL_DROPS,
+    CONTROL_LOST_BYTES,
+    CONTROL_LOST_PACKETS,
+    CONTROL_PACKETS,
+    DOWNLINK,
+    RATE_STATES,
+    SIM_COUPON_ON,
+    SIM_IN_SERVICE,
+    UPLINK,
+)
+from engine.pool.calendar import day_of
+from engine.runtime.quota import used_bytes
+
+if TYPE_CHECKING:
+    from engine.runtime.engine import Engine
+    from engine.runtime.lines import LineState
+
+BYTE_CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
+
+
+def snapshot(engine: "Engine") -> dict[str, Any]:
+    """totals, drops, sims, contracts and tunnels, in an order that depends on the input alone."""
+    sims = [_sim(engine, line) for line in engine.book.lines]
+    totals = _totals(engine, sims)
+    _check(engine, totals)
+    return {
+        "totals": totals,
+        "drops": drops(engine),
+        "sims": sims,
+        "contracts": _contracts(engine),
+        "tunnels": engine.sessions.tunnel_report(),
+    }
+
+
+def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
+    row = engine.sims.rows[line.row]
+    sides = engine.shards.all[line.contract.shard].sides
+    flags = int(row["flags"])
+    limit_bytes = int(engine.rates[line.contract.profile * RATE_STATES * 2]["restriction_bytes"])
+    day = day_of(engine.now_ns)
+    slow = slow_bytes_of(sides.shape[int(row["side"])], day, engine.window_skip_days)
+    return {
+        "iccid": line.iccid,
+        "imsi": line.imsi,
+        "msisdn": line.msisdn,
+        "contract": line.contract.code,
+        "address": line.address,
+        "up": sides.counters(row, UPLINK),
+        "down": sides.counters(row, DOWNLINK),
+        "grants": line.grants,
+        "granted_bytes": line.granted_bytes,
+        "balance_bytes": int(row["balance_bytes"]),
+        "coupon": bool(flags & SIM_COUPON_ON),
+        "regulated": limit_bytes > 0 and slow > limit_bytes,
+        "in_service": bool(flags & SIM_IN_SERVICE),
+    }
+
+
+def _totals(engine: "Engine", sims: list[dict[str, Any]]) -> dict[str, int]:
+    names = ("packets", "inner_bytes", *BYTE_CLASSES)
+    totals = {name: sum(s["up"][name] + s["down"][name] for s in sims) for name in names}
+    lost_bytes = int(engine.control[CONTROL_LOST_BYTES])
+    totals["packets"] += int(engine.control[CONTROL_LOST_PACKETS])
+    totals["inner_bytes"] += lost_bytes
+    totals["dropped_bytes"] += lost_bytes
+    totals["grants"] = engine.quota.grants
+    totals["granted_bytes"] = engine.quota.granted_bytes
+    return totals
+
+
+def _check(engine: "Engine", totals: dict[str, int]) -> None:
+    """I6 and I1: what came in is what went to a class; what a SIM was given is what it used and holds."""
+    seen = int(engine.control[CONTROL_PACKETS]), int(engine.control[CONTROL_BYTES])
+    if (totals["packets"], totals["inner_bytes"]) != seen:
+        raise LedgerError(
+            f"counters: {seen[0]} packets of {seen[1]} bytes came in, but {totals['packets']} of "
+            f"{totals['inner_bytes']} are accounted for"
+        )
+    for line in engine.book.lines:
+        row = engine.sims.rows[line.row]
+        given = line.initial_balance_bytes + line.granted_bytes
+        kept = int(row["balance_bytes"]) + used_bytes(row)
+        if given != kept or int(row["balance_bytes"]) < 0:
+            raise LedgerError(
+                f"line {line.code}: given {given} bytes, but used and held are {kept}"
+            )
+
+
+def drops(engine: "Engine") -> dict[str, dict[str, int]]:
+    """Dropped packets and bytes by reason, in the order of the codes; reasons that occurred only."""
+    tables = [engine.control, *(shard.control for shard in engine.shards.all)]
+    found = {}
+    for code, name in verdict.NAMES.items():
+        at = CONTROL_DROPS + 2 * code
+        packets = sum(int(table[at]) for table in tables)
+        if packets:
+            found[name] = {"packets": packets, "bytes": sum(int(t[at + 1]) for t in tables)}
+    return found
+
+
+def _contracts(engine: "Engine") -> list[dict[str, Any]]:
+    balances = {balance.code: balance for balance in engine.store.contracts()}
+    return [
+        {
+            "code": contract.code,
+            "plan": contract.plan,
+            "credited_bytes": balance.credited_bytes if balance else 0,
+            "in_database_bytes": balance.in_database_bytes if balance else 0,
+            "granted_bytes": balance.granted_bytes if balance else 0,
+            "expired_bytes": balance.expired_bytes if balance else 0,
+        }
+        for contract in engine.book.contracts.values()
+        for balance in [balances.get(contract.code)]
+    ]
