@@ -1,0 +1,35 @@
+"""Subscribers: contracts, lines and events; who may attach, with what, and what happens when."""
+
+from engine.subscribers import events
+from engine.subscribers.loader import check, json_schema, load
+from engine.subscribers.model import (
+    Attach,
+    Book,
+    Charge,
+    Contract,
+    Coupon,
+    Detach,
+    Event,
+    Line,
+    Resume,
+    Suspend,
+    Switch,
+)
+
+__all__ = [
+    "Attach",
+    "Book",
+    "Charge",
+    "Contract",
+    "Coupon",
+    "Detach",
+    "Event",
+    "Line",
+    "Resume",
+    "Suspend",
+    "Switch",
+    "check",
+    "events",
+    "json_schema",
+    "load",
+]
