@@ -1,0 +1,11 @@
+"""The LTE side of the gateway: S-GW and terminals, as a capture that a scenario describes.
+
+scapy (GPL-2.0-only) is imported in `gateway_sim.codec` alone, when the first header is built.
+"""
+
+from gateway_sim.books import write_events, write_subscribers
+from gateway_sim.generate import Summary, generate
+from gateway_sim.loader import load
+from gateway_sim.scenario import Scenario
+
+__all__ = ["Scenario", "Summary", "generate", "load", "write_events", "write_subscribers"]
