@@ -40,3 +40,15 @@ class LedgerError(PktollError):
     """The books do not add up; the text names the row."""
 
     exit_status = 6
+
+
+class ServiceError(PktollError):
+    """The service refuses a request; `code` says in which way (see engine.service.protocol).
+
+    `request_id` is below 0 where the request had none that could be read.
+    """
+
+    def __init__(self, code: str, message: str, request_id: int = -1) -> None:
+        super().__init__(message)
+        self.code = code
+        self.request_id = request_id

@@ -60,6 +60,10 @@ from numba.core import cgutils  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
 Kernel = Callable[..., Any]
+
+# Without numba's run-time (`_nrt`) kernels cannot allocate, and arrays that are handed from function to
+# function are not reference-counted: those atomic operations would cost more than a packet does.
+_OPTIONS = {"_nrt": False}
 _kernels: list[tuple[Any, tuple[Any, ...]]] = []
 
 i8 = types.int64
@@ -80,7 +84,7 @@ def kernel(*arguments: Any) -> Callable[[Kernel], Kernel]:
     """
 
     def decorate(function: Kernel) -> Kernel:
-        compiled = numba.njit(nogil=True, cache=CACHE is not None)(function)
+        compiled = numba.njit(nogil=True, cache=CACHE is not None, **_OPTIONS)(function)
         if not DISABLED:
             _kernels.append((compiled, arguments))
         return compiled  # type: ignore[no-any-return]
@@ -90,7 +94,20 @@ def kernel(*arguments: Any) -> Callable[[Kernel], Kernel]:
 
 def leaf(function: Kernel) -> Kernel:
     """Compile a function that kernels call; its types come from them, and it is inlined by LLVM."""
-    return numba.njit(nogil=True, cache=CACHE is not None)(function)  # type: ignore[no-any-return]
+    return numba.njit(nogil=True, cache=CACHE is not None, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: Kernel) -> Kernel:
+    """Like `leaf`, but LLVM has to inline it: for the path that nearly every packet takes.
+
+    A call that is not inlined passes every array as seven words on the stack.
+    """
+    return numba.njit(nogil=True, cache=CACHE is not None, forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def cached() -> bool:
+    """Whether compiled kernels of these very sources lie in the cache."""
+    return CACHE is not None and any(CACHE.rglob("*.nbi"))
 
 
 def warm() -> int:
@@ -112,7 +129,7 @@ def kernels() -> list[tuple[str, int, int]]:
 
 if DISABLED:
 
-    def prefetch(table: Any, index: int) -> None:
+    def prefetch(table: Any, index: Any) -> None:
         """Ask for the cache line of `table[index]`; without the JIT there is nothing to ask."""
 
 else:

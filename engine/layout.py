@@ -130,8 +130,14 @@ RATE = np.dtype(
         ("cap_credit", "i8"),  # bit-ns: the burst
         ("queue_credit", "i8"),  # bit-ns: how far below 0 the credit may go
         ("fill_ns", "i8"),  # ns after which any credit has reached the cap
-        ("deepest_credit", "i8"),  # bit-ns: no packet may wait for longer than this, whatever is held
-        ("restriction_bytes", "i8"),  # byte in the slow state within the window; 0 without limit (R2)
+        (
+            "deepest_credit",
+            "i8",
+        ),  # bit-ns: no packet may wait for longer than this, whatever is held
+        (
+            "restriction_bytes",
+            "i8",
+        ),  # byte in the slow state within the window; 0 without limit (R2)
     ]
 )
 

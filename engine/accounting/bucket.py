@@ -14,10 +14,12 @@ from engine.layout import DOWNLINK, SIM_BUCKET_SHIFT, SIM_HELD, UPLINK
 def refilled(credit, rate, elapsed_ns):  # type: ignore[no-untyped-def]
     """Credit after `elapsed_ns` at the RATE row `rate`, not above its cap.
 
-    The time is cut at `fill_ns`, after which any credit is full, so the product cannot overflow.
+    The time is cut at `fill_ns`, after which any credit is full, so the product cannot overflow; nor can
+    the sum, as it is formed only where it stays below the cap.
     """
+    cap = np.int64(rate["cap_credit"])
     earned = min(elapsed_ns, np.int64(rate["fill_ns"])) * np.int64(rate["rate_bps"])
-    return min(credit + earned, np.int64(rate["cap_credit"]))
+    return cap if earned >= cap - credit else credit + earned
 
 
 @leaf

@@ -27,7 +27,9 @@ class SimTable:
         self.rows: Rows = layout.aligned_zeros(capacity, SIM)
         self.count = 0
 
-    def add(self, profile: int, flags: int, balance_bytes: int, burst_credit: tuple[int, int]) -> int:
+    def add(
+        self, profile: int, flags: int, balance_bytes: int, burst_credit: tuple[int, int]
+    ) -> int:
         """A new row with full buckets (`burst_credit`, bit-ns, up and down); returns its index."""
         self.rows = grown(self.rows, self.count + 1)
         row = self.rows[self.count]

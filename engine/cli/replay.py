@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 FAIL_IF_STATUS = 5
 
 
+def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.resources import files
+
+        text = files("engine.replay").joinpath("replay.schema.json").read_text(encoding="utf-8")
+        click.echo(text, nl=False)
+        ctx.exit()
+
+
 @click.command(
     epilog="""
     \b
@@ -75,6 +84,14 @@ FAIL_IF_STATUS = 5
     is_flag=True,
     help="Let a capture clock that leaps by over a day credit and expire coupons.",
 )
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_schema,
+    help="Print the JSON Schema of --format json and exit.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no remarks.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more: kernels, GTP-U message types.")
 def command(
@@ -102,6 +119,7 @@ def command(
     from engine.replay.formats import MACHINE
 
     _check_prefixes(ue_nets)
+    _announce(quiet)
     conditions = [Condition.parse(text) for text in fail_ifs]
     with _progress(quiet) as progress:
         report = run(
@@ -138,6 +156,14 @@ def _tell(report: "Report", failed: list[str], quiet: bool, verbose: bool) -> in
     for condition in failed:
         fail(f"--fail-if {condition} holds")
     return FAIL_IF_STATUS if failed and not report.exit_status else report.exit_status
+
+
+def _announce(quiet: bool) -> None:
+    """Say why the first run takes a while."""
+    from engine import jit
+
+    if not quiet and not jit.DISABLED and sys.stderr.isatty() and not jit.cached():
+        sys.stderr.write("pktoll: compiling the kernels for this machine, once ...\n")
 
 
 def _check_prefixes(prefixes: tuple[str, ...]) -> None:

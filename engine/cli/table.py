@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -57,40 +58,35 @@ def _state(sim: dict[str, Any]) -> str:
     return " ".join(words)
 
 
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
+
+
+COLUMNS = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
+
+
 def _sims(document: dict[str, Any]) -> Table:
+    """A line a SIM; classes that nobody used are left out, so that it fits a terminal."""
     sims = document["sims"]
-    table = Table(title="SIMs", title_justify="left", title_style="bold")
-    for heading in ("SIM", "contract", "coupon"):
-        table.add_column(heading, overflow="fold")
-    for heading in (
-        "packets",
-        "up",
-        "down",
-        "charged",
-        "slow",
-        "exempt",
-        "dropped",
-        "waited ≤",
-        "slices",
-        "left",
-    ):
+    classes = [name for name in COLUMNS if document["totals"][name] or name == "charged_bytes"]
+    waited = any(sim[way]["max_delay_ns"] for sim in sims for way in ("up", "down"))
+    table = _table("SIMs")
+    table.add_column("SIM", no_wrap=True)
+    table.add_column("coupon", no_wrap=True)
+    headings = ["packets", *(name.removesuffix("_bytes") for name in classes)]
+    for heading in headings + ["waited"] * waited + ["slices", "left"]:
         table.add_column(heading, justify="right", no_wrap=True)
     for sim in sims[:SIMS_SHOWN]:
         up, down = sim["up"], sim["down"]
-        both = {name: up[name] + down[name] for name in up}
-        wait_ms = max(up["max_delay_ns"], down["max_delay_ns"]) / units.NS_PER_MS
+        wait_ms = max(up["max_delay_ns"], down["max_delay_ns"]) // units.NS_PER_MS
         table.add_row(
             _name(sim),
-            sim["contract"],
             _state(sim),
-            f"{both['packets']:,}",
-            size(up["inner_bytes"]),
-            size(down["inner_bytes"]),
-            size(both["charged_bytes"]),
-            size(both["slow_bytes"]),
-            size(both["exempt_bytes"]),
-            size(both["dropped_bytes"]),
-            f"{wait_ms:.0f} ms" if wait_ms else "-",
+            f"{up['packets'] + down['packets']:,}",
+            *(size(up[name] + down[name]) for name in classes),
+            *([f"{wait_ms} ms" if wait_ms else "-"] * waited),
             str(sim["grants"]),
             size(sim["balance_bytes"]),
         )
@@ -100,7 +96,7 @@ def _sims(document: dict[str, Any]) -> Table:
 
 def _contracts(document: dict[str, Any]) -> Table:
     contracts = document["contracts"]
-    table = Table(title="Coupon database", title_justify="left", title_style="bold")
+    table = _table("Coupon database")
     for heading in ("contract", "plan"):
         table.add_column(heading, overflow="fold")
     for heading in ("credited", "handed out", "expired", "in the database"):
@@ -119,7 +115,7 @@ def _contracts(document: dict[str, Any]) -> Table:
 
 
 def _drops(document: dict[str, Any]) -> Table:
-    table = Table(title="Dropped, by reason", title_justify="left", title_style="bold")
+    table = _table("Dropped, by reason")
     table.add_column("reason")
     table.add_column("packets", justify="right")
     table.add_column("bytes", justify="right")
@@ -130,7 +126,7 @@ def _drops(document: dict[str, Any]) -> Table:
 
 def _tunnels(document: dict[str, Any]) -> Table:
     tunnels = document["tunnels"]
-    table = Table(title="Tunnels", title_justify="left", title_style="bold")
+    table = _table("Tunnels")
     table.add_column("TEID")
     table.add_column("destination")
     table.add_column("G-PDUs", justify="right")

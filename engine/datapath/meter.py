@@ -133,9 +133,7 @@ def state_of(sim, shape, rates, control, now_ns):  # type: ignore[no-untyped-def
     if flags & SIM_COUPON_ON and np.int64(sim["balance_bytes"]) > 0:
         return np.int64(RATE_HIGH)
     roll(shape, jst_day(now_ns))
-    limit_bytes = np.int64(
-        rates[np.int64(sim["profile"]) * RATE_STATES * 2]["restriction_bytes"]
-    )
+    limit_bytes = np.int64(rates[np.int64(sim["profile"]) * RATE_STATES * 2]["restriction_bytes"])
     if restricted(shape, control[CONTROL_WINDOW_SKIP], limit_bytes):
         sim["flags"] = flags | SIM_REGULATED
         return np.int64(RATE_RESTRICTED)

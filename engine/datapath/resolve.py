@@ -188,8 +188,22 @@ def by_inner_address(p, addresses, nets, work, verdicts, control, packet):  # ty
 
 
 @leaf
-def by_address(p, addresses, nets, work, control, packet):  # type: ignore[no-untyped-def]
-    """A raw IP packet: one leg for each of its ends that is a SIM. Returns a STOP code."""
+def nowhere(p):  # type: ignore[no-untyped-def]
+    """True if the parser could read no address."""
+    halves = p["src_hi"] | p["src_lo"] | p["dst_hi"] | p["dst_lo"]
+    return np.int64(halves) == 0
+
+
+@leaf
+def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
+    """A raw IP packet: one leg for each of its ends that is a SIM. Returns a STOP code.
+
+    A packet from one SIM to another goes up from the first and down to the second, and each is charged its
+    own leg, once; so does a packet that a SIM sends to itself.
+    """
+    if np.int64(p["code"]) != 0 and nowhere(p):
+        lose(verdicts, control, packet, np.int64(p["code"]))
+        return np.int64(STOP_END)
     source = subscriber(addresses, nets, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
     destination = subscriber(addresses, nets, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
     if source == NEW or destination == NEW:
@@ -200,16 +214,14 @@ def by_address(p, addresses, nets, work, control, packet):  # type: ignore[no-un
         control[CONTROL_NOT_USER] += 1
     if source >= 0:
         emit(work, control, packet, np.int64(addresses[source]["row"]), UPLINK | code)
-    if destination >= 0 and destination != source:
+    if destination >= 0:
         quiet = WORK_QUIET if source >= 0 else 0
         row = np.int64(addresses[destination]["row"])
         emit(work, control, packet, row, DOWNLINK | quiet | code)
     return np.int64(STOP_END)
 
 
-@kernel(
-    rows(PACKET), rows(TUNNEL), rows(ADDRESS), i8s2, rows(WORK), rows(VERDICT), i8s
-)
+@kernel(rows(PACKET), rows(TUNNEL), rows(ADDRESS), i8s2, rows(WORK), rows(VERDICT), i8s)
 def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type: ignore[no-untyped-def]
     """Turn packets into work for the meter, from control[CONTROL_NEXT] on.
 
@@ -237,7 +249,7 @@ def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type
             if stop == STOP_END:
                 count_tunnel(tunnels, control, slot, packet[1])
         else:
-            stop = by_address(p, addresses, nets, work, control, packet)
+            stop = by_address(p, addresses, nets, work, verdicts, control, packet)
         if stop != STOP_END:
             control[CONTROL_NEXT] = k
             control[CONTROL_STOP] = stop

@@ -122,5 +122,3 @@ def free_addresses(size: int) -> Rows:
     table = layout.aligned_zeros(size, ADDRESS)
     table["row"] = -1
     return table
-
-

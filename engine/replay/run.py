@@ -8,10 +8,10 @@ from engine import clock, config, jit, subscribers, verdict
 from engine.errors import CaptureError
 from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
 from engine.pool.store import open_store
+from engine.replay.ahead import Ahead
 from engine.replay.options import Options
 from engine.runtime import Engine
 from engine.subscribers import Book, Event
-from engine.units import NS_PER_DAY
 from engine.wire import MODE_GTP, MODE_IP
 from engine.wire.capture import Capture, merge, sniff
 from engine.wire.endpoints import Endpoints
@@ -85,7 +85,7 @@ def _drive(
     begun = False
     sizes = [capture.size_bytes for capture in captures]
     size_bytes = None if None in sizes else sum(size or 0 for size in sizes)
-    for batch in _timed(merge(captures), timing):
+    for batch in _timed(iter(Ahead(merge(captures))), timing):
         begin_ns = clock.elapsed_ns()
         if not begun:
             _begin(engine, book, events, int(batch["time_ns"][0]))
@@ -209,8 +209,8 @@ def _told(
         )
     if engine.calendar.held_leaps:
         notices.append(
-            f"the capture's clock leaps ahead by more than a day ({NS_PER_DAY} ns) across a month's end: no "
-            "coupon was credited or expired for it (--allow-clock-leap to do so)"
+            "the capture's clock leaps ahead by more than a day across a month's end: no coupon was "
+            "credited or expired for it (--allow-clock-leap to do so)"
         )
     if engine.pending_events:
         notices.append(
@@ -219,6 +219,7 @@ def _told(
     over = int(engine.control[CONTROL_TUNNELS_OVER])
     if over:
         notices.append(f"{over} packets are in tunnels beyond those that are listed one by one")
+    notices.extend(f"refused: {refusal}" for refusal in engine.refusals)
     notices.extend(engine.store.recovered)
     for kind in range(256):
         count = sum(int(c.messages[kind]) for c in captures)

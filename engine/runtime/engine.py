@@ -91,6 +91,7 @@ class Engine:
         self._profiles = {plan.name: at for at, plan in enumerate(settings.plans)}
         self._given: dict[str, Contract] = {}
         self._events: list[Event] = []
+        self.refusals: list[str] = []
         self._work: Rows = np.zeros(0, dtype=WORK)
         self._lock = threading.Lock()
         self._closed = False
@@ -131,6 +132,7 @@ class Engine:
             state = self._add_contract(contract.code, contract.plan, contract)
             for line in contract.lines:
                 self._add_line(state, line)
+        self.quota.expire(self.calendar.coupon_ns(self.now_ns))
         self.quota.commit()
 
     def _add_contract(self, code: str, plan: str, given: Contract | None) -> ContractState:
@@ -219,6 +221,8 @@ class Engine:
                 owner = self._add_contract(code, plan or self.settings.default_plan, None)
             given = Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn, addresses=addresses)
             line = self._add_line(owner, given)
+        if not int(self.sims.rows[line.row]["flags"]) & SIM_IN_SERVICE:
+            raise UsageError(f"attach: line {line.code} is suspended; resume it first")
         self.sessions.bind_line(line.row, addresses, (teid_up, teid_down), gateway)
         line.address = address or line.address
         self.quota.attach(line, self.calendar.coupon_ns(self.now_ns))
@@ -276,6 +280,13 @@ class Engine:
         return len(self._events)
 
     def _apply(self, event: Event) -> None:
+        """Apply a scheduled event; one that a rule refuses changes nothing and is kept in `refusals`."""
+        try:
+            self._do(event)
+        except UsageError as error:
+            self.refusals.append(f"{event.do} at {event.at_ns} ns: {error}")
+
+    def _do(self, event: Event) -> None:
         match event.do:
             case "switch":
                 self.switch_coupon(event.line, on=event.on, at_ns=event.at_ns)
@@ -334,13 +345,13 @@ class Engine:
         self.calendar.start(first_ns)
         month_ns = self.calendar.next_month_ns()
         event_ns = self._events[0].at_ns if self._events else NEVER_NS
-        boundary_ns = min(month_ns, event_ns)
-        if first_ns >= boundary_ns:
-            if month_ns <= event_ns:
-                self._pass_month(self.now_ns or first_ns, first_ns)
-            else:
-                self._apply(self._events.pop(0))
+        if event_ns <= first_ns:  # its time is known to have come, and month ends before it with it
+            self._apply(self._events.pop(0))
             return begin
+        if month_ns <= first_ns:
+            self._pass_month(self.now_ns, first_ns)
+            return begin
+        boundary_ns = min(month_ns, event_ns)
         times = packets["time_ns"][begin:]
         end = len(packets)
         if int(times.max()) >= boundary_ns:

@@ -39,7 +39,7 @@ class Quota:
     def credit(
         self, credit_id: str, contract: ContractState, kind: str, bytes_: int, ns: tuple[int, int]
     ) -> None:
-        """Credit a coupon of `bytes_`, at ns[0], good until ns[1]; once for each id, however often asked."""
+        """Credit a coupon at ns[0] that is good until ns[1]; once for an id, however often asked."""
         self._begin()
         if bytes_ > 0:
             self.store.credit(credit_id, contract.code, kind, bytes_, *ns)
@@ -57,11 +57,16 @@ class Quota:
             row["flags"] = int(row["flags"]) & ~SIM_EMPTY
 
     def attach(self, line: LineState, calendar_ns: int) -> None:
-        """Open the line's session; it gets its first slice at once if the setting says so (D1, D8)."""
+        """Open the line's session; it gets its first slice at once if the setting says so (D1, D8).
+
+        A suspended line stays without: its first packet in service opens the session (L1).
+        """
         row = self._sims.rows[line.row]
-        flags = int(row["flags"]) & ~SIM_DETACHED | SIM_ATTACHED
+        flags = int(row["flags"]) & ~SIM_DETACHED
+        if flags & SIM_IN_SERVICE:
+            flags |= SIM_ATTACHED
         row["flags"] = flags
-        may = flags & (SIM_COUPON_ON | SIM_IN_SERVICE | SIM_EMPTY) == SIM_COUPON_ON | SIM_IN_SERVICE
+        may = flags & (SIM_COUPON_ON | SIM_ATTACHED | SIM_EMPTY) == SIM_COUPON_ON | SIM_ATTACHED
         if self._at_attach and may and int(row["balance_bytes"]) == 0:
             self.grant(line, calendar_ns)
 

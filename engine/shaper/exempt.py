@@ -18,7 +18,9 @@ from engine.layout import RANGE, V4_MAPPED
 Rows = npt.NDArray[Any]
 
 _U64 = 1 << 64
-PROTOCOLS = {"tcp": 6, "udp": 17}
+PROTOCOLS = {"tcp": (6,), "udp": (17,)}
+WITH_PORTS = (6, 17)
+"""what "any" stands for where a rule names ports"""
 ANY_PROTOCOL = 0
 ANY_PORT = 0
 SLOTS = 1 << 16
@@ -46,7 +48,7 @@ def _intervals(spans: list[tuple[int, int, list[int]]]) -> list[tuple[int, int, 
     starts = sorted(edges)
     for first, after in zip(starts, starts[1:] + starts[-1:], strict=True):
         for change, rules in edges[first]:
-            active.update({rule: change for rule in rules})
+            active.update(dict.fromkeys(rules, change))
         held = sorted(rule for rule, count in active.items() if count > 0)
         if held:
             cut.append((first, after - 1, held))
@@ -62,8 +64,12 @@ class ExemptTable:
     def __init__(self, endpoints: tuple[Endpoint, ...], parse_prefix: Any) -> None:
         spans = []
         for endpoint in endpoints:
-            protocol = PROTOCOLS.get(endpoint.protocol, ANY_PROTOCOL)
-            rules = [protocol << 16 | port for port in endpoint.ports or (ANY_PORT,)]
+            anything = WITH_PORTS if endpoint.ports else (ANY_PROTOCOL,)
+            rules = [
+                protocol << 16 | port
+                for protocol in PROTOCOLS.get(endpoint.protocol, anything)
+                for port in endpoint.ports or (ANY_PORT,)
+            ]
             for text in endpoint.prefixes:
                 hi, lo, mask_hi, mask_lo = (word % _U64 for word in parse_prefix(text))
                 first = hi << 64 | lo
@@ -120,7 +126,9 @@ def is_exempt(index, ranges, rules, hi, lo, port_key):  # type: ignore[no-untype
         slot = SLOTS + (hi >> 48 & 0xFFFF)
     first = index[slot]
     last = index[slot + 1]
-    while first < last:  # the only range that can hold the address is the last that begins before it
+    while (
+        first < last
+    ):  # the only range that can hold the address is the last that begins before it
         middle = (first + last) >> 1
         row = ranges[middle]
         if _below(hi, lo, np.int64(row["first_hi"]), np.int64(row["first_lo"])):
