@@ -23,7 +23,7 @@ def size(count_bytes: int) -> str:
 def show(document: dict[str, Any], console: Console | None = None) -> None:
     """Print the report: SIMs, contracts, drops, tunnels, and a line of totals."""
     console = console or Console()
-    console.print(_sims(document))
+    console.print(_sims(document, console.width))
     console.print(_contracts(document))
     if document["drops"]:
         console.print(_drops(document))
@@ -64,34 +64,46 @@ def _table(title: str) -> Table:
     )
 
 
-COLUMNS = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
+CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
+NARROW = 100
+"""columns of a terminal below which the table shows less"""
+MINOR = {"packets", "free", "waited", "slices"}
 
 
-def _sims(document: dict[str, Any]) -> Table:
-    """A line a SIM; classes that nobody used are left out, so that it fits a terminal."""
+def _sims(document: dict[str, Any], width: int) -> Table:
+    """A line a SIM; classes that nobody used, and minor columns, are left out to fit a terminal."""
     sims = document["sims"]
-    classes = [name for name in COLUMNS if document["totals"][name] or name == "charged_bytes"]
-    waited = any(sim[way]["max_delay_ns"] for sim in sims for way in ("up", "down"))
+    classes = [name for name in CLASSES if document["totals"][name] or name == "charged_bytes"]
+    names = [
+        "packets",
+        *(name.removesuffix("_bytes") for name in classes),
+        "waited",
+        "slices",
+        "left",
+    ]
+    shown = [name for name in names if width >= NARROW or name not in MINOR]
     table = _table("SIMs")
     table.add_column("SIM", no_wrap=True)
     table.add_column("coupon", no_wrap=True)
-    headings = ["packets", *(name.removesuffix("_bytes") for name in classes)]
-    for heading in headings + ["waited"] * waited + ["slices", "left"]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
     for sim in sims[:SIMS_SHOWN]:
-        up, down = sim["up"], sim["down"]
-        wait_ms = max(up["max_delay_ns"], down["max_delay_ns"]) // units.NS_PER_MS
-        table.add_row(
-            _name(sim),
-            _state(sim),
-            f"{up['packets'] + down['packets']:,}",
-            *(size(up[name] + down[name]) for name in classes),
-            *([f"{wait_ms} ms" if wait_ms else "-"] * waited),
-            str(sim["grants"]),
-            size(sim["balance_bytes"]),
-        )
+        cells = _cells(sim)
+        table.add_row(_name(sim), _state(sim), *(cells[name] for name in shown))
     _more(table, len(sims) - SIMS_SHOWN)
     return table
+
+
+def _cells(sim: dict[str, Any]) -> dict[str, str]:
+    up, down = sim["up"], sim["down"]
+    wait_ms = max(up["max_delay_ns"], down["max_delay_ns"]) // units.NS_PER_MS
+    return {
+        "packets": f"{up['packets'] + down['packets']:,}",
+        **{name.removesuffix("_bytes"): size(up[name] + down[name]) for name in CLASSES},
+        "waited": f"{wait_ms} ms" if wait_ms else "-",
+        "slices": str(sim["grants"]),
+        "left": size(sim["balance_bytes"]),
+    }
 
 
 def _contracts(document: dict[str, Any]) -> Table:

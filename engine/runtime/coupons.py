@@ -71,10 +71,13 @@ class Credits:
         """
         month = calendar.month_of(ns)
         if given is not None and given.coupons is not None:
+            # A time that does not depend on this run, so that another run finds the same coupon.
+            begun_ns = calendar.month_start_ns(calendar.month_number(given.started))
             for number, coupon in enumerate(given.coupons):
                 expires_ns = calendar.expires_of(coupon.expires)
                 name = f"file:{contract.code}:{number}"
-                self._quota.credit(name, contract, coupon.kind, coupon.bytes, (ns, expires_ns))
+                times = (begun_ns, expires_ns)
+                self._quota.credit(name, contract, coupon.kind, coupon.bytes, times)
             return
         for good in (month - 1, month):
             if good >= contract.started_month:

@@ -38,11 +38,11 @@ from engine.layout import (
 )
 from engine.pool.calendar import month_number, month_of
 from engine.pool.store import CouponStore, open_store
-from engine.runtime import report
+from engine.runtime import events, report
 from engine.runtime.coupons import NEVER_NS, Calendar, Credits
 from engine.runtime.lines import ContractState, LineBook, LineState
 from engine.runtime.quota import Quota
-from engine.runtime.sessions import Sessions
+from engine.runtime.sessions import Sessions, check_address
 from engine.runtime.shards import Shards
 from engine.shaper.exempt import ExemptTable
 from engine.shaper.speeds import rate_table
@@ -213,6 +213,8 @@ class Engine:
         if name is None:
             raise UsageError("attach: give the SIM's imsi or iccid")
         addresses = (address,) if address else ()
+        for text in (*addresses, *((gateway,) if gateway else ())):
+            check_address(text)
         line = self.book.known(iccid) or self.book.known(imsi)
         if line is None:
             code = contract or name
@@ -221,11 +223,17 @@ class Engine:
                 owner = self._add_contract(code, plan or self.settings.default_plan, None)
             given = Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn, addresses=addresses)
             line = self._add_line(owner, given)
-        if not int(self.sims.rows[line.row]["flags"]) & SIM_IN_SERVICE:
-            raise UsageError(f"attach: line {line.code} is suspended; resume it first")
         self.sessions.bind_line(line.row, addresses, (teid_up, teid_down), gateway)
         line.address = address or line.address
-        self.quota.attach(line, self.calendar.coupon_ns(self.now_ns))
+        self.open_session(line.code, at_ns=at_ns)
+
+    def open_session(self, line: str, *, at_ns: int) -> None:
+        """Open the session of the line with this code, ICCID or IMSI, as its addresses and TEIDs stand."""
+        self._advance(at_ns)
+        state = self.book.find(line)
+        if not int(self.sims.rows[state.row]["flags"]) & SIM_IN_SERVICE:
+            raise UsageError(f"attach: line {state.code} is suspended; resume it first (L1)")
+        self.quota.attach(state, self.calendar.coupon_ns(self.now_ns))
         self.quota.commit()
 
     def detach(self, line: str, *, at_ns: int) -> None:
@@ -261,18 +269,15 @@ class Engine:
         row = self.sims.rows[line.row]
         row["flags"] = int(row["flags"]) & ~clear | set_
 
-    def schedule(self, events: Iterable[Event]) -> None:
+    def schedule(self, scheduled: Iterable[Event]) -> None:
         """Have events applied when packet time reaches theirs: before the first packet at or after it.
 
         Raises UsageError for a line or a contract that is not known.
         """
-        events = list(events)
-        for event in events:
-            if event.do == "charge":
-                self.book.contract(event.contract)
-            else:
-                self.book.find(event.line)
-        self._events = sorted([*self._events, *events], key=lambda e: e.at_ns)
+        scheduled = list(scheduled)
+        for event in scheduled:
+            events.check(self, event)
+        self._events = sorted([*self._events, *scheduled], key=lambda e: e.at_ns)
 
     @property
     def pending_events(self) -> int:
@@ -282,26 +287,9 @@ class Engine:
     def _apply(self, event: Event) -> None:
         """Apply a scheduled event; one that a rule refuses changes nothing and is kept in `refusals`."""
         try:
-            self._do(event)
+            events.apply(self, event)
         except UsageError as error:
             self.refusals.append(f"{event.do} at {event.at_ns} ns: {error}")
-
-    def _do(self, event: Event) -> None:
-        match event.do:
-            case "switch":
-                self.switch_coupon(event.line, on=event.on, at_ns=event.at_ns)
-            case "charge":
-                self.charge(event.contract, coupons=event.coupons, at_ns=event.at_ns)
-            case "suspend":
-                self.suspend(event.line, at_ns=event.at_ns)
-            case "resume":
-                self.resume(event.line, at_ns=event.at_ns)
-            case "detach":
-                self.detach(event.line, at_ns=event.at_ns)
-            case "attach":
-                line = self.book.find(event.line)
-                self._advance(event.at_ns)
-                self.quota.attach(line, self.calendar.coupon_ns(self.now_ns))
 
     def _advance(self, at_ns: int) -> None:
         """Let the engine's time reach `at_ns`, month ends on the way included."""
@@ -404,8 +392,10 @@ class Engine:
             return
         self._closed = True
         self.shards.close()
+        settled = False
         try:
             if clean:
                 self.quota.settle(self.book.lines)
+                settled = True
         finally:
-            self.store.close(clean)
+            self.store.close(settled)

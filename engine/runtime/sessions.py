@@ -13,6 +13,7 @@ from engine.datapath.tables import (
     rehash_addresses,
     rehash_tunnels,
 )
+from engine.errors import UsageError
 from engine.layout import (
     ADDRESS_HOST,
     ADDRESS_PREFIX,
@@ -27,6 +28,14 @@ from engine.wire.addresses import format_address, parse_address, parse_prefix
 from engine.wire.endpoints import Endpoints
 
 Rows = npt.NDArray[Any]
+
+
+def check_address(text: str) -> None:
+    """UsageError unless `text` is an IPv4 or IPv6 address or an IPv6 /64."""
+    try:
+        parse_address(text.removesuffix("/64") if ":" in text else text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no address: {error}") from None
 
 
 class Sessions:

@@ -1,0 +1,34 @@
+"""Scheduled events as calls of the engine."""
+
+from typing import TYPE_CHECKING
+
+from engine.subscribers import Event
+
+if TYPE_CHECKING:
+    from engine.runtime.engine import Engine
+
+
+def check(engine: "Engine", event: Event) -> None:
+    """UsageError for a line or a contract that the engine does not know."""
+    if event.do == "charge":
+        engine.book.contract(event.contract)
+    else:
+        engine.book.find(event.line)
+
+
+def apply(engine: "Engine", event: Event) -> None:
+    """Do what the event says, at its time; UsageError where a rule refuses it."""
+    at_ns = event.at_ns
+    match event.do:
+        case "switch":
+            engine.switch_coupon(event.line, on=event.on, at_ns=at_ns)
+        case "charge":
+            engine.charge(event.contract, coupons=event.coupons, at_ns=at_ns)
+        case "suspend":
+            engine.suspend(event.line, at_ns=at_ns)
+        case "resume":
+            engine.resume(event.line, at_ns=at_ns)
+        case "detach":
+            engine.detach(event.line, at_ns=at_ns)
+        case "attach":
+            engine.open_session(event.line, at_ns=at_ns)

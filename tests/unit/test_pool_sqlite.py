@@ -1,0 +1,410 @@
+"""Opening a SQLite coupon database safely, and what becomes of one that is damaged, foreign or in use."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from engine.errors import PoolError, UsageError
+from engine.pool import open_store, sqlite, sqlite_statements
+from engine.pool.sqlite import Database, load_migrations, require_version
+from engine.pool.sqlite_store import SqliteStore
+from engine.units import MB
+
+SLICE = 10 * MB
+
+
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def filled(path: Path, contracts: int = 1) -> None:
+    """A database with a few rows in every table, closed cleanly."""
+    store = open_store(url(path))
+    store.begin()
+    for number in range(contracts):
+        store.credit(f"c{number}", f"hdd{number}", "bundle", 50 * MB, 0, 100)
+        store.open_line(f"hdd{number}", f"hdo{number}", 7)
+        store.grant(f"r{number}", f"hdd{number}", f"hdo{number}", 5)
+    store.commit()
+    store.close()
+
+
+def refusal(path: Path) -> str:
+    """The one line with which opening the file is refused."""
+    with pytest.raises(PoolError) as caught:
+        open_store(url(path))
+    text = str(caught.value)
+    assert "\n" not in text
+    assert str(path) in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "memory", "sqlite:", "sqlite:/x", "sqlite:///", "sqlite://x.db", "mysql://h/db", "x.db"],
+)
+def test_a_url_of_no_known_form_is_refused(text: str) -> None:
+    """B79: the error shows the forms that there are."""
+    with pytest.raises(UsageError, match=r"write sqlite:///relative\.db"):
+        open_store(text)
+
+
+@pytest.mark.parametrize("text", ["postgresql://localhost/pool", "postgres://localhost/pool"])
+def test_postgresql_is_refused_with_what_to_do(text: str) -> None:
+    """D9: no store is better than one that only looks durable."""
+    with pytest.raises(PoolError, match=r"no PostgreSQL store yet; write sqlite:///FILE"):
+        open_store(text)
+
+
+def test_a_relative_url_is_a_file_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D9: names that mean something to SQLite are plain file names here."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain.db", ":memory:", "file:x?mode=memory"):
+        open_store(f"sqlite:///{name}").close()
+        assert (tmp_path / name).stat().st_size > 0
+    open_store("sqlite://").close()
+
+
+def test_a_file_is_kept_with_full_durability(tmp_path: Path) -> None:
+    """G2: WAL, synchronous FULL and foreign keys, as read back from SQLite."""
+    store = open_store(url(tmp_path / "a.db"))
+    found = store.settings()
+    store.close()
+    assert found["journal_mode"] == "wal"
+    assert found["synchronous"] == "2"
+    assert found["foreign_keys"] == "1"
+    require_version(found["sqlite"])
+
+
+@pytest.mark.parametrize("version", ["3.51.2", "3.46.1", "3.8", "2.9.9"])
+def test_a_library_that_can_corrupt_a_wal_is_refused(version: str) -> None:
+    """G2: the fault was mended in 3.51.3."""
+    with pytest.raises(PoolError, match=r"can corrupt a database; install apsw 3\.51\.3 or newer"):
+        require_version(version)
+    require_version("3.51.3")
+
+
+def test_a_setting_that_does_not_take_is_refused() -> None:
+    """G2: a database in memory has no WAL, and says so when it is asked."""
+    with pytest.raises(PoolError, match="journal_mode is memory instead of wal"):
+        Database(None).apply({"journal_mode": "wal"})
+
+
+def test_a_file_of_zero_bytes_is_a_new_database(tmp_path: Path) -> None:
+    """B81"""
+    path = tmp_path / "a.db"
+    path.touch()
+    filled(path)
+    assert path.stat().st_size > 0
+
+
+def test_a_wal_without_its_database_is_passed_over(tmp_path: Path) -> None:
+    """B81: frames of a database that is gone are not played into the new one."""
+    path = tmp_path / "a.db"
+    Path(f"{path}-wal").write_bytes(os.urandom(8192))
+    filled(path)
+    store = open_store(url(path))
+    assert store.audit() == []
+    store.close()
+
+
+def test_a_text_file_is_not_a_database(tmp_path: Path) -> None:
+    """B81: nor is it touched."""
+    path = tmp_path / "a.db"
+    path.write_text("just some words\n" * 100)
+    assert "not a SQLite database" in refusal(path)
+    assert path.read_text() == "just some words\n" * 100
+    assert os.listdir(tmp_path) == ["a.db"]
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    """B81: neither its mode nor its tables change."""
+    path = tmp_path / "a.db"
+    other = apsw.Connection(str(path))
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = path.read_bytes()
+    assert "not a coupon database of pktoll" in refusal(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["no/such/folder/a.db", "file/a.db", "x" * 300, "folder", "pipe"])
+def test_a_place_that_cannot_hold_a_database_is_refused(tmp_path: Path, name: str) -> None:
+    """B81, B62: missing folder, a file as folder, too long a name, a folder, a pipe."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert re.search("cannot be opened|not a regular file", refusal(tmp_path / name))
+
+
+def test_a_name_with_a_nul_is_refused() -> None:
+    """B77"""
+    with pytest.raises(PoolError, match="NUL"):
+        open_store("sqlite:///a\0b.db")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """B81: the kernel's own folder stands in where the test runs as root."""
+    folder = tmp_path
+    if os.geteuid() == 0:
+        folder = Path("/proc")
+    else:
+        tmp_path.chmod(0o500)
+    assert "cannot be opened" in refusal(folder / "a.db")
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """B81, F22: never guess."""
+    path = tmp_path / "a.db"
+    filled(path)
+    edit(path, "INSERT INTO schema_version VALUES (99, 'from the future')")
+    assert "schema is version 99, this pktoll knows up to 1; install a newer" in refusal(path)
+
+
+def test_migrations_are_applied_in_order_and_once() -> None:
+    """F22: an old database is brought up step by step."""
+    steps = [(2, "0002_a", "CREATE TABLE a (x)"), (3, "0003_b", "ALTER TABLE a RENAME TO b")]
+    database = Database(None)
+    database.migrate(load_migrations() + steps)
+    database.migrate(load_migrations() + steps)
+    found = database.run("SELECT version, name FROM schema_version ORDER BY version")
+    assert found == [(1, "0001_coupons"), (2, "0002_a"), (3, "0003_b")]
+    assert database.value("SELECT count(*) FROM b") == 0
+
+
+def test_a_migration_that_fails_leaves_the_old_schema() -> None:
+    """F22: a step and its version are one transaction."""
+    database = Database(None)
+    with pytest.raises(PoolError, match="refused a statement"):
+        database.migrate([(2, "0002_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
+    assert database.value("SELECT max(version) FROM schema_version") == 1
+    assert database.value("SELECT count(*) FROM sqlite_master WHERE name = 'half'") == 0
+
+
+def edit(path: Path, *statements: str) -> None:
+    """Change a file by hand, with nothing of the schema in the way."""
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA ignore_check_constraints = 1")
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def damage(path: Path, table: str) -> None:
+    """Overwrite the first page of a table with zeros and ones."""
+    connection = apsw.Connection(str(path))
+    page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).get
+    size = connection.pragma("page_size")
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\x00\xff" * (size // 2))
+
+
+@pytest.mark.parametrize("table", ["schema_version", "run", "journal"])
+def test_a_damaged_page_that_is_needed_to_open_is_an_error(tmp_path: Path, table: str) -> None:
+    """B81"""
+    path = tmp_path / "a.db"
+    filled(path)
+    damage(path, table)
+    assert "damaged; restore it from a backup" in refusal(path)
+
+
+@pytest.mark.parametrize("table", ["coupon", "slice_part", "coupon_in_use"])
+def test_a_damaged_page_elsewhere_is_found_by_the_audit(tmp_path: Path, table: str) -> None:
+    """B81, F18: tables and indexes."""
+    path = tmp_path / "a.db"
+    filled(path)
+    damage(path, table)
+    store = open_store(url(path))
+    found = store.audit()
+    store.close(clean=False)
+    assert found
+    assert all("\n" not in line for line in found)
+
+
+def test_a_damaged_page_met_by_a_grant_takes_the_group_back(tmp_path: Path) -> None:
+    """B81, D9: half of a group is never kept."""
+    path = tmp_path / "a.db"
+    filled(path)
+    damage(path, "coupon_in_use")
+    store = open_store(url(path))
+    store.begin()
+    store.open_line("hdd0", "hdo0", 0)
+    with pytest.raises(PoolError, match="damaged; restore it from a backup"):
+        store.grant("r9", "hdd0", "hdo0", 5)
+    with pytest.raises(PoolError, match="no group is open"):
+        store.commit()
+    store.close(clean=False)
+
+
+HOLDER = """
+import sys
+from engine.pool import open_store
+store = open_store(sys.argv[1])
+store.credit("c1", "hdd1", "bundle", 1 << 30, 0, 100)
+store.open_line("hdd1", "hdo1", 5)
+store.open_line("hdd1", "hdo2", 0)
+store.settle("hdo2", 0, True)
+store.begin()
+store.grant("r1", "hdd1", "hdo1", 5)
+store.grant("r2", "hdd1", "hdo1", 5)
+store.commit()
+store.settle("hdo1", 7, False)
+store.begin()
+store.grant("r3", "hdd1", "hdo1", 5)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path, project: Path) -> "subprocess.Popen[str]":
+    """Another process that has tmp_path/a.db open and a group under way; it waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, url(tmp_path / "a.db")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(project)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_second_process_waits_and_is_then_told_who_is_in_the_way(
+    tmp_path: Path, holder: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F6, B82: also by another name of the same file, and the first one is not disturbed."""
+    assert sqlite.BUSY_TIMEOUT_MS == 5000
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
+    (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
+    try:
+        for name in ("a.db", "link.db"):
+            assert "in use by another process" in refusal(tmp_path / name)
+        assert holder.poll() is None
+    finally:
+        end(holder)
+
+
+def test_a_killed_process_loses_only_what_was_not_committed(
+    tmp_path: Path, holder: "subprocess.Popen[str]"
+) -> None:
+    """D9, G2, G4, F1: kill -9 in the middle of a group."""
+    end(holder)
+    store = open_store(url(tmp_path / "a.db"))
+    assert [s.request_id for s in store.slices("hdo1")] == ["", "r1", "r2"]
+    assert [s.used_bytes for s in store.slices("hdo1")] == [5, 2, 0]
+    assert [s.on_sim_bytes for s in store.slices("hdo1")] == [0, 0, 0]
+    assert store.recovered == [
+        f"line hdo1 of contract hdd1: {2 * SLICE - 2} bytes of slice 2, 3 counted as used,"
+        " because the run before was not closed"
+    ]
+    assert store.audit() == []
+    store.close()
+
+
+def test_a_lock_of_another_program_is_waited_for_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F6: a writer that does not know our lock file still finds SQLite's own."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
+    path = tmp_path / "a.db"
+    filled(path)
+    store = open_store(url(path))
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(PoolError, match=r"a\.db: in use by another process"):
+        store.begin()
+    other.execute("ROLLBACK")
+    store.begin()
+    store.commit()
+    assert other.execute("SELECT count(*) FROM slice").get == 2
+    other.close()
+    store.close()
+
+
+def test_a_full_disk_stops_granting_and_leaves_no_half(tmp_path: Path) -> None:
+    """F5: the group is taken back; when there is room again, it goes on."""
+    store = SqliteStore(str(tmp_path / "a.db"))
+    store.credit("c1", "hdd1", "bundle", 1 << 40, 0, 100)
+    store.open_line("hdd1", "hdo1", 0)
+    store.grant("r0", "hdd1", "hdo1", 5)
+    pages = store._db.value("PRAGMA page_count")
+    store._db.run(f"PRAGMA max_page_count = {pages}")
+    store.begin()
+    numbers = iter(range(1, 1000))
+
+    def grant_on() -> None:
+        while True:
+            store.grant(f"r{next(numbers)}", "hdd1", "hdo1", 5)
+
+    with pytest.raises(PoolError, match="the disk is full; make room"):
+        grant_on()
+    assert [s.request_id for s in store.slices("hdo1")] == ["r0"]
+    assert store.audit() == []
+    store._db.run("PRAGMA max_page_count = 1000000")
+    assert store.grant("r1", "hdd1", "hdo1", 5).granted_bytes == SLICE
+    assert store.audit() == []
+    store.close()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_an_interrupt_in_the_middle_of_a_grant_takes_it_back(grouped: bool) -> None:
+    """D9: a slice without its coupons must not be kept, whatever stopped the call."""
+    store = SqliteStore(None)
+    store.credit("c1", "hdd1", "bundle", 1 << 40, 0, 100)
+    store.open_line("hdd1", "hdo1", 0)
+
+    def interrupt(cursor: apsw.Cursor, statement: str, bindings: object) -> bool:
+        if "UPDATE coupon" in statement:
+            raise KeyboardInterrupt
+        return True
+
+    if grouped:
+        store.begin()
+    store._db._connection.exec_trace = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        store.grant("r1", "hdd1", "hdo1", 5)
+    store._db._connection.exec_trace = None
+    assert store.slices("hdo1") == []
+    assert store.audit() == []
+
+
+def test_a_transaction_that_sqlite_ended_itself_is_over() -> None:
+    """F5: some failures end the transaction; there is nothing left to take back."""
+    database = Database(None)
+    database.begin()
+    with pytest.raises(PoolError, match="refused a statement"):
+        database.run("INSERT OR ROLLBACK INTO run (state) VALUES ('neither')")
+    assert not database.in_transaction
+    with pytest.raises(PoolError, match="refused a statement"):
+        list(database.rows("no statement at all"))
+
+
+def test_every_statement_finds_its_rows_by_an_index() -> None:
+    """D1: a grant costs the same with ten million lines; only the list of contracts reads a table."""
+    database = Database(None)
+    statements = {n: v for n, v in vars(sqlite_statements).items() if n.isupper()}
+    assert len(statements) > 15
+    for name, statement in statements.items():
+        count = len(set(re.findall(r"\?\d+", statement))) or statement.count("?")
+        plan = [row[3] for row in database.run(f"EXPLAIN QUERY PLAN {statement}", *[0] * count)]
+        if name not in ("CONTRACTS", "COUPONS"):
+            assert not [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step], name
