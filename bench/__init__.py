@@ -1,0 +1,1 @@
+"""Benchmarks beside programs in C; run them with `./dev bench`."""

@@ -1,0 +1,21 @@
+"""`pktoll replay` on the benchmark's capture, through the command itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.rounds import Round
+
+OPTIONS = ("--ue-net", "10.0.0.0/8", "--format", "json")
+
+
+def replay(capture: Path) -> Round:
+    """One run: ns per packet, reading included and compiling not, as its own `timing` says."""
+    command = [sys.executable, "-m", "engine", "replay", str(capture), *OPTIONS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"bench: pktoll replay failed ({done.returncode}): {done.stderr.strip()}")
+    report = json.loads(done.stdout)
+    totals, timing = report["totals"], report["timing"]
+    return Round(1e9 / timing["packets_per_s"], totals["packets"], totals["inner_bytes"])
