@@ -127,6 +127,12 @@ def kernels() -> list[tuple[str, int, int]]:
     ]
 
 
+@inlined
+def unsigned(index: Any) -> Any:
+    """An index that is known not to be negative: numba then allows for no wrap-around."""
+    return np.uint64(index)
+
+
 if DISABLED:
 
     def prefetch(table: Any, index: Any) -> None:

@@ -80,12 +80,12 @@ SIM = np.dtype(
     [
         ("balance_bytes", "i8"),  # byte    left of the slices on the SIM                       M
         ("credit", "i8", (2,)),  # bit-ns  limiter credit, up and down; below 0 is the queue   M
-        ("last_ns", "i8"),  # ns      time of the last refill of both                     M
-        ("charged_bytes", "i8", (2,)),  # byte    charged, up and down                         M
-        ("charged_packets", "u4", (2,)),  # packet  forwarded as charged, up and down          M
-        ("flags", "u2"),  # SIM_*                                                       M
-        ("profile", "u2"),  # index of the plan's numbers (RATE, LIMIT)
-        ("side", "i4"),  # index in USAGE and SHAPE, 0 while nothing needed them          M
+        ("last_ns", "i8", (2,)),  # ns      time of the last refill, up and down               M
+        ("charged_bytes", "u4", (2,)),  # byte    charged, modulo 2^32 (SHAPE has the rest)     M
+        ("charged_packets", "u4", (2,)),  # packet  forwarded as charged, likewise (USAGE)      M
+        ("flags", "u2"),  # SIM_*                                                               M
+        ("profile", "u2"),  # index of the plan's numbers (RATE)
+        ("side", "i4"),  # index in USAGE and SHAPE, 0 while nothing needed them                M
     ]
 )
 assert SIM.itemsize == CACHE_LINE
@@ -111,6 +111,7 @@ SHAPE = np.dtype(
     [  # per SIM, at side; limiter state that a charged packet does not need
         ("exempt_credit", "i8", (2,)),  # bit-ns
         ("exempt_last_ns", "i8"),
+        ("charged_bytes", "i8", (2,)),  # byte carried over from SIM.charged_bytes, 2^32 at a time
         ("floor_ns", "i8", (2,)),  # ns; packets queued before the last change of rate are gone then
         ("day", "i8"),  # JST day since 1970 of the newest entry of slow_bytes
         ("slow_bytes", "i8", (WINDOW_DAYS,)),  # byte carried in the slow state, at day % 4 (R1)

@@ -6,11 +6,11 @@ queue. Nothing is ever rounded, so no drift can build up at any rate, packet siz
 
 import numpy as np
 
-from engine.jit import leaf
+from engine.jit import inlined, leaf
 from engine.layout import DOWNLINK, SIM_BUCKET_SHIFT, SIM_HELD, UPLINK
 
 
-@leaf
+@inlined
 def refilled(credit, rate, elapsed_ns):  # type: ignore[no-untyped-def]
     """Credit after `elapsed_ns` at the RATE row `rate`, not above its cap.
 
@@ -25,11 +25,11 @@ def refilled(credit, rate, elapsed_ns):  # type: ignore[no-untyped-def]
 @leaf
 def refill(sim, rates, base, now_ns):  # type: ignore[no-untyped-def]
     """Bring both buckets of a SIM up to `now_ns`; `base` is the RATE row of its uplink."""
-    elapsed_ns = max(np.int64(0), now_ns - np.int64(sim["last_ns"]))
     for direction in (UPLINK, DOWNLINK):
+        elapsed_ns = now_ns - np.int64(sim["last_ns"][direction])
         credit = refilled(np.int64(sim["credit"][direction]), rates[base + direction], elapsed_ns)
         sim["credit"][direction] = credit
-    sim["last_ns"] = now_ns
+        sim["last_ns"][direction] = now_ns
 
 
 @leaf
@@ -42,7 +42,7 @@ def wait_ns(credit, rate_bps):  # type: ignore[no-untyped-def]
 
 @leaf
 def change_rate(sim, shape, rates, base, state):  # type: ignore[no-untyped-def]
-    """Hand both buckets over to another speed at `sim.last_ns`, to which they were refilled.
+    """Hand both buckets, refilled up to the same time, over to another speed.
 
     What is queued leaves at the times that were given out. The time at which it is gone is kept as
     `floor_ns`, and the credit is set so that the next packet goes after it at the new rate: order is
@@ -52,7 +52,7 @@ def change_rate(sim, shape, rates, base, state):  # type: ignore[no-untyped-def]
     flags = np.int64(sim["flags"])
     old_base = base + 2 * (flags >> SIM_BUCKET_SHIFT & 3)
     new_base = base + 2 * state
-    now_ns = np.int64(sim["last_ns"])
+    now_ns = np.int64(sim["last_ns"][UPLINK])
     for direction in (UPLINK, DOWNLINK):
         credit = np.int64(sim["credit"][direction])
         new_rate = rates[new_base + direction]

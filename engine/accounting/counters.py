@@ -5,6 +5,9 @@ import numpy as np
 from engine.jit import leaf
 from engine.layout import CONTROL_SIDE_NEXT
 
+NARROW = (1 << 32) - 1
+"""the most that a narrow counter of a SIM row holds"""
+
 
 @leaf
 def side_of(sim, shape, control, cap_up, cap_down):  # type: ignore[no-untyped-def]
@@ -24,15 +27,18 @@ def side_of(sim, shape, control, cap_up, cap_down):  # type: ignore[no-untyped-d
 
 
 @leaf
-def count_charged(sim, usage, direction, charged_bytes, free_bytes):  # type: ignore[no-untyped-def]
-    """A packet let out at high speed: `charged_bytes` from the balance, `free_bytes` after it (D7)."""
+def count_charged(sim, usage, shape, direction, charged_bytes, free_bytes):  # type: ignore[no-untyped-def]
+    """A packet let out at high speed: `charged_bytes` from the balance, `free_bytes` after it (D7).
+
+    The row's counters are narrow; what does not fit is carried over to the side rows.
+    """
     sim["balance_bytes"] -= charged_bytes
-    sim["charged_bytes"][direction] += charged_bytes
+    total_bytes = np.int64(sim["charged_bytes"][direction]) + charged_bytes
     packets = np.int64(sim["charged_packets"][direction]) + 1
-    if packets == 1 << 32:  # the narrow counter in the row is full: carry over to the wide one
-        usage["packets"] += packets
-        packets = np.int64(0)
-    sim["charged_packets"][direction] = packets
+    shape["charged_bytes"][direction] += total_bytes & ~NARROW
+    usage["packets"] += packets & ~NARROW
+    sim["charged_bytes"][direction] = total_bytes & NARROW
+    sim["charged_packets"][direction] = packets & NARROW
     usage["free_bytes"] += free_bytes
 
 

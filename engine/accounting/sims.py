@@ -53,10 +53,15 @@ class SideTables:
         self.shape = grown(self.shape, count)
         self.usage = grown(self.usage, 2 * len(self.shape))
 
+    def charged_bytes(self, sim: Any, direction: int) -> int:
+        """byte; charged to one SIM in one direction."""
+        carried = self.shape[int(sim["side"])]["charged_bytes"][direction]
+        return int(sim["charged_bytes"][direction]) + int(carried)
+
     def counters(self, sim: Any, direction: int) -> dict[str, int]:
         """The report's counters C of one SIM and direction: plain integers, packets and bytes."""
         usage = self.usage[2 * int(sim["side"]) + direction]
-        charged_bytes = int(sim["charged_bytes"][direction])
+        charged_bytes = self.charged_bytes(sim, direction)
         parts = {
             "charged_bytes": charged_bytes,
             "slow_bytes": int(usage["slow_bytes"]),

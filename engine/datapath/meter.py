@@ -17,8 +17,8 @@ from engine.accounting.bucket import (
     refilled,
     wait_ns,
 )
-from engine.accounting.counters import count_charged, count_delay, count_drop, side_of
-from engine.jit import i8s, kernel, leaf, prefetch, rows
+from engine.accounting.counters import NARROW, count_charged, count_delay, count_drop, side_of
+from engine.jit import i8s, inlined, kernel, leaf, prefetch, rows, unsigned
 from engine.layout import (
     CONTROL_DROPS,
     CONTROL_NEXT,
@@ -55,20 +55,21 @@ from engine.layout import (
 from engine.shaper.window import jst_day, restricted, roll
 from engine.units import CREDIT_PER_BYTE
 
-AHEAD = 16
+AHEAD = 96
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
 
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
 _PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | 3 << SIM_BUCKET_SHIFT
+_STRIDE = np.uint64(2 * RATE_STATES)
+"""RATE rows of a plan; the first two are those of high speed"""
 _PLAIN_WORK_MASK = WORK_DOWNLINK | WORK_QUIET
-_COUNTER_END = (1 << 32) - 1
 
 
-@leaf
+@inlined
 def decide(verdicts, w, code, departure_ns, charged_bytes):  # type: ignore[no-untyped-def]
     """Write a packet's verdict; the second leg of a packet between two SIMs writes none."""
     if np.int64(w["flags"]) & WORK_QUIET == 0:
-        v = verdicts[np.int64(w["packet"])]
+        v = verdicts[unsigned(w["packet"])]
         v["departure_ns"] = departure_ns
         v["code"] = code
         v["charged_bytes"] = charged_bytes
@@ -168,7 +169,7 @@ def pass_metered(sim, w, usage, shape, rates, verdicts, control):  # type: ignor
     count_delay(usage, delay_ns)
     if state == RATE_HIGH:
         charged = min(balance, size)
-        count_charged(sim, usage, direction, charged, size - charged)
+        count_charged(sim, usage, shape, direction, charged, size - charged)
         decide(verdicts, w, verdict.CHARGED, now_ns + delay_ns, charged)
     else:
         usage["packets"] += 1
@@ -206,32 +207,29 @@ def meter(sims, usage, shape, rates, work, verdicts, control):  # type: ignore[n
     count = control[CONTROL_WORK]
     for k in range(control[CONTROL_NEXT], count):
         if k + AHEAD < count:
-            prefetch(sims, np.int64(work[k + AHEAD]["row"]))
-        w = work[k]
-        sim = sims[np.int64(w["row"])]
+            prefetch(sims, unsigned(work[unsigned(k + AHEAD)]["row"]))
+        w = work[unsigned(k)]
+        sim = sims[unsigned(w["row"])]
         size = np.int64(w["length"])
         work_flags = np.int64(w["flags"])
         plain = (np.int64(sim["flags"]) & _PLAIN_MASK == _PLAIN) & (
             work_flags & ~_PLAIN_WORK_MASK == 0
         )
         if plain and np.int64(sim["balance_bytes"]) >= size:
-            direction = work_flags & WORK_DOWNLINK
+            way = unsigned(work_flags & WORK_DOWNLINK)
             now_ns = np.int64(w["time_ns"])
-            base = np.int64(sim["profile"]) * RATE_STATES * 2 + 2 * RATE_HIGH
-            elapsed_ns = now_ns - np.int64(sim["last_ns"])
-            up = refilled(np.int64(sim["credit"][0]), rates[base], elapsed_ns)
-            down = refilled(np.int64(sim["credit"][1]), rates[base + 1], elapsed_ns)
-            cost = size * CREDIT_PER_BYTE
-            up -= cost * (1 - direction)
-            down -= cost * direction
-            packets = np.int64(sim["charged_packets"][direction])
-            if (up >= 0) & (down >= 0) & (packets < _COUNTER_END):
-                sim["credit"][0] = up
-                sim["credit"][1] = down
-                sim["last_ns"] = now_ns
+            rate = rates[unsigned(sim["profile"]) * _STRIDE + way]
+            elapsed_ns = now_ns - np.int64(sim["last_ns"][way])
+            credit = refilled(np.int64(sim["credit"][way]), rate, elapsed_ns)
+            credit -= size * CREDIT_PER_BYTE
+            charged = np.int64(sim["charged_bytes"][way]) + size
+            packets = np.int64(sim["charged_packets"][way]) + 1
+            if (credit >= 0) & ((charged | packets) <= NARROW):
+                sim["credit"][way] = credit
+                sim["last_ns"][way] = now_ns
                 sim["balance_bytes"] -= size
-                sim["charged_bytes"][direction] += size
-                sim["charged_packets"][direction] = packets + 1
+                sim["charged_bytes"][way] = charged
+                sim["charged_packets"][way] = packets
                 decide(verdicts, w, verdict.CHARGED, now_ns, size)
                 continue
         stop = exceptional(sim, usage, shape, rates, w, verdicts, control)

@@ -395,7 +395,8 @@ class Engine:
         settled = False
         try:
             if clean:
-                self.quota.settle(self.book.lines)
+                used = {line.code: report.used_bytes(self, line) for line in self.book.lines}
+                self.quota.settle(used)
                 settled = True
         finally:
             self.store.close(settled)

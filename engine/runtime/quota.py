@@ -1,7 +1,5 @@
 """Between SIM rows and coupon database: asks for slices, marks empty contracts, settles at the end."""
 
-from typing import Any
-
 from engine.accounting.sims import SimTable
 from engine.errors import LedgerError
 from engine.layout import SIM_ATTACHED, SIM_COUPON_ON, SIM_DETACHED, SIM_EMPTY, SIM_IN_SERVICE
@@ -87,20 +85,15 @@ class Quota:
         self.granted_bytes += grant.granted_bytes
         self.grants += 1
 
-    def settle(self, lines: list[LineState]) -> None:
-        """Report what every line used, for good; LedgerError if the books do not agree afterwards."""
+    def settle(self, used_bytes: dict[str, int]) -> None:
+        """Report what each line used, for good; LedgerError if the books do not agree afterwards."""
         self._begin()
-        for line in lines:
-            self.store.settle(line.code, used_bytes(self._sims.rows[line.row]), True)
+        for line, used in used_bytes.items():
+            self.store.settle(line, used, True)
         self.commit()
         faults = self.store.audit()
         if faults:
             raise LedgerError(f"coupon database: {faults[0]}" + _more(len(faults) - 1))
-
-
-def used_bytes(row: Any) -> int:
-    """byte; charged to a SIM, both directions."""
-    return int(row["charged_bytes"][0]) + int(row["charged_bytes"][1])
 
 
 def _more(count: int) -> str:

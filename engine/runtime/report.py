@@ -18,7 +18,6 @@ from engine.layout import (
     UPLINK,
 )
 from engine.pool.calendar import day_of
-from engine.runtime.quota import used_bytes
 
 if TYPE_CHECKING:
     from engine.runtime.engine import Engine
@@ -65,6 +64,13 @@ def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
     }
 
 
+def used_bytes(engine: "Engine", line: "LineState") -> int:
+    """byte; charged to a SIM, both directions."""
+    sides = engine.shards.all[line.contract.shard].sides
+    row = engine.sims.rows[line.row]
+    return sides.charged_bytes(row, UPLINK) + sides.charged_bytes(row, DOWNLINK)
+
+
 def _totals(engine: "Engine", sims: list[dict[str, Any]]) -> dict[str, int]:
     names = ("packets", "inner_bytes", *BYTE_CLASSES)
     totals = {name: sum(s["up"][name] + s["down"][name] for s in sims) for name in names}
@@ -86,10 +92,10 @@ def _check(engine: "Engine", totals: dict[str, int]) -> None:
             f"{totals['inner_bytes']} are accounted for"
         )
     for line in engine.book.lines:
-        row = engine.sims.rows[line.row]
+        balance = int(engine.sims.rows[line.row]["balance_bytes"])
         given = line.initial_balance_bytes + line.granted_bytes
-        kept = int(row["balance_bytes"]) + used_bytes(row)
-        if given != kept or int(row["balance_bytes"]) < 0:
+        kept = balance + used_bytes(engine, line)
+        if given != kept or balance < 0:
             raise LedgerError(
                 f"line {line.code}: given {given} bytes, but used and held are {kept}"
             )

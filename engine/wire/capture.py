@@ -1,0 +1,391 @@
+"""A capture file as batches of packets, in fixed memory, whatever its size."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine import verdict
+from engine.errors import CaptureError
+from engine.layout import INTERFACE, PACKET, PACKET_GTP, aligned_zeros
+from engine.wire import formats
+from engine.wire import state as st
+from engine.wire.blocks import PACKET_BLOCK_MAX, walk_blocks
+from engine.wire.endpoints import Endpoints
+from engine.wire.link import SUPPORTED
+from engine.wire.merge import merge
+from engine.wire.records import walk_records
+from engine.wire.source import Source
+
+__all__ = ["Capture", "merge", "sniff"]
+
+INTERFACES_MAX = 65_536
+"""interfaces of a section; more would be a file made to fill the memory"""
+KEPT_MAX = PACKET_BLOCK_MAX
+"""byte; the longest record that is held in one piece, and so the room behind a block"""
+
+SNIFF_BYTES = 16 << 20
+"""byte; how much of a capture is looked at for a G-PDU"""
+_SNIFF_BLOCK = 1 << 16
+
+_WORDS = {
+    st.BAD_CAPLEN: "captured length that cannot be",
+    st.BAD_BLOCK: "block length that cannot be",
+    st.BAD_TRAILER: "block whose two lengths differ",
+    st.BAD_INTERFACE: "packet of an interface that was not declared",
+    st.LONG_BLOCK: "packet block longer than any packet needs",
+}
+
+
+class Capture:
+    """One capture: iterate over it for its packets, then read its counters and its `fault`."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoints: Endpoints,
+        mode: int,
+        *,
+        rows_max: int = 16_384,
+        block_bytes: int = 1 << 18,
+        look_ahead_bytes: int | None = None,
+    ) -> None:
+        """Open `path` ('-' is standard input); CaptureError where that fails.
+
+        `mode` is MODE_GTP or MODE_IP; `block_bytes` are read at a time, `rows_max` packets yielded.
+        `look_ahead_bytes` ends the stream early and lets `give_back` undo it: see Source.
+        """
+        self.path = path
+        self.fault: CaptureError | None = None
+        self._source = Source(path, look_ahead_bytes)
+        self._endpoints = endpoints
+        self._rows_max = rows_max
+        self._block_bytes = block_bytes
+        self._buffer: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
+        self._base = 0
+        """offset in the stream of the buffer's first byte"""
+        self._interfaces = np.zeros(4, dtype=INTERFACE)
+        self._links: Counter[int] = Counter()
+        """frames by link type, of sections that have ended"""
+        self._walk = walk_records
+        self._state = np.zeros(st.STATE, dtype=np.int64)
+        self._state[st.MODE] = mode
+        self._state[st.FIRST_NS] = st.NEVER_FIRST
+        self._state[st.LAST_NS] = st.NEVER_LAST
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        """Batches of layout.PACKET rows, valid until the next step. Stops at the first fault."""
+        try:
+            yield from self._batches(aligned_zeros(self._rows_max, PACKET))
+        finally:
+            self.close()
+
+    def _batches(self, packets: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+        self._buffer = np.zeros(self._block_bytes + KEPT_MAX, dtype=np.uint8)
+        filled = 0
+        going = self._begin()
+        while going:
+            status = int(
+                self._walk(
+                    self._buffer,
+                    packets[filled:],
+                    self._interfaces,
+                    self._endpoints.table,
+                    self._endpoints.tally,
+                    self._state,
+                )
+            )
+            filled += int(self._state[st.ROWS])
+            if status == st.FULL:
+                yield packets[:filled]
+                filled = 0
+            else:
+                going = self._go_on(status)
+        if filled:
+            yield packets[:filled]
+
+    def _go_on(self, status: int) -> bool:
+        """Do what the kernel came back for; False at the end, or where there is no going on."""
+        if status == st.MORE:
+            return self._refill() > 0 or self._end()
+        if status == st.GROW:
+            self._endpoints.grow()
+            return True
+        if status == st.HOST:
+            return self._declaration()
+        if status == st.SKIP:
+            return self._skip()
+        return self._fail(_WORDS[status])
+
+    # --- the buffer ---
+
+    def _place(self) -> int:
+        """Offset in the stream of the record at hand."""
+        return self._base + int(self._state[st.POS])
+
+    def _held(self) -> int:
+        """Bytes in the buffer from the record at hand on."""
+        return int(self._state[st.END] - self._state[st.POS])
+
+    def _refill(self) -> int:
+        """Move what is left to the front and read another block behind it; the bytes read."""
+        position, end = int(self._state[st.POS]), int(self._state[st.END])
+        self._buffer[: end - position] = self._buffer[position:end]
+        self._base += position
+        end -= position
+        room = self._buffer[end : end + self._block_bytes].data
+        count = self._source.read_into(room)
+        self._state[st.POS] = 0
+        self._state[st.END] = end + count
+        return count
+
+    def _ensure(self, count: int) -> bool:
+        """Have `count` bytes (KEPT_MAX at most) from the record at hand on; False if they end."""
+        while self._held() < count:
+            if self._refill() == 0:
+                return False
+        return True
+
+    def _peek(self, count: int) -> bytes:
+        position = int(self._state[st.POS])
+        return self._buffer[position : position + count].tobytes()
+
+    # --- the end ---
+
+    def _fail(self, what: str) -> bool:
+        """Stop, and say where."""
+        offset = self._place()
+        self.fault = CaptureError(
+            f"{self.path}: {what} at byte {offset}; only what stands before it was read", offset
+        )
+        return False
+
+    def _end(self) -> bool:
+        """The stream is at its end; is the capture?"""
+        if self._source.fault is not None:
+            self._fail(self._source.fault)
+        elif self._held():
+            self._fail("the file was cut off in the record")
+        return False
+
+    # --- headers ---
+
+    def _begin(self) -> bool:
+        """Tell the format by its magic number."""
+        enough = self._ensure(4)
+        head = self._peek(min(4, self._held()))
+        if not head:
+            return self._fail(self._source.fault or "the file is empty")
+        if not enough or not formats.is_capture(head):
+            words = "neither a pcap nor a pcapng file: unknown magic number"
+            return self._fail(words if enough else self._source.fault or words)
+        if head == formats.SECTION_MAGIC:
+            self._walk = walk_blocks
+            return True
+        if not self._ensure(formats.PCAP_HEADER_BYTES):
+            return self._end()
+        header = formats.pcap_header(self._peek(formats.PCAP_HEADER_BYTES))
+        assert header is not None
+        self._state[st.POS] += formats.PCAP_HEADER_BYTES
+        self._state[st.BIG] = header.big
+        self._state[st.HEADER_BYTES] = header.record_header_bytes
+        self._state[st.SWAPPED_LENGTHS] = header.swapped_lengths
+        self._declare(header.interface)
+        return True
+
+    def _declare(self, interface: formats.Interface) -> None:
+        number = int(self._state[st.INTERFACES])
+        if number == self._interfaces.size:
+            larger = np.zeros(2 * number, dtype=INTERFACE)
+            larger[:number] = self._interfaces
+            self._interfaces = larger
+        row = self._interfaces[number]
+        row["link"] = interface.link
+        row["fcs_bytes"] = interface.fcs_bytes
+        row["snaplen"] = interface.snaplen
+        row["kind"] = interface.kind
+        row["factor"] = interface.factor
+        row["offset_ns"] = interface.offset_ns
+        row["frames"] = 0
+        self._state[st.INTERFACES] = number + 1
+
+    def _declaration(self) -> bool:
+        """pcapng: take in the section header or interface description at hand."""
+        if not self._ensure(12):
+            return self._end()
+        head = self._peek(12)
+        section = head[:4] == formats.SECTION_MAGIC
+        big: bool | None = bool(self._state[st.BIG])
+        if section:
+            big = formats.section_order(head)
+            if big is None:
+                return self._fail("section without a byte-order mark")
+        size = int.from_bytes(head[4:8], "big" if big else "little")
+        least = formats.SECTION_BYTES_MIN if section else formats.INTERFACE_BYTES_MIN
+        if size < least or size & 3 or size > KEPT_MAX:
+            return self._fail(_WORDS[st.BAD_BLOCK])
+        if not self._ensure(size):
+            return self._end()
+        block = self._peek(size)
+        if block[-4:] != block[4:8]:
+            return self._fail(_WORDS[st.BAD_TRAILER])
+        fault = self._section(block, bool(big)) if section else self._interface(block, bool(big))
+        if fault is not None:
+            return self._fail(fault)
+        self._state[st.POS] += size
+        return True
+
+    def _section(self, block: bytes, big: bool) -> str | None:
+        fault = formats.section_fault(block, big)
+        if fault is None:
+            self._links = self._all_links()
+            self._interfaces["frames"] = 0
+            self._state[st.INTERFACES] = 0
+            self._state[st.BIG] = big
+        return fault
+
+    def _interface(self, block: bytes, big: bool) -> str | None:
+        if self._state[st.INTERFACES] == INTERFACES_MAX:
+            return f"more than {INTERFACES_MAX} interfaces in a section"
+        interface = formats.interface_block(block, big)
+        if isinstance(interface, str):
+            return interface
+        self._declare(interface)
+        return None
+
+    def _skip(self) -> bool:
+        """pcapng: pass over a block that may be larger than the buffer, holding none of it."""
+        order: Any = "big" if self._state[st.BIG] else "little"
+        head = self._peek(8)
+        size = int.from_bytes(head[4:8], order)
+        if size <= KEPT_MAX:
+            return self._refill() > 0 or self._end()
+        place = self._place()
+        left = size - 4
+        while left > 0:
+            step = min(left, self._held())
+            self._state[st.POS] += step
+            left -= step
+            if left and self._refill() == 0:
+                return self._cut_off(place)
+        if not self._ensure(4):
+            return self._cut_off(place)
+        if self._peek(4) != head[4:8]:
+            return self._fail(_WORDS[st.BAD_TRAILER])
+        self._state[st.POS] += 4
+        return True
+
+    def _cut_off(self, place: int) -> bool:
+        """The stream ended inside the block that began at `place`."""
+        self._state[st.POS] = place - self._base
+        what = self._source.fault or "the file was cut off in the block"
+        return self._fail(what)
+
+    def close(self) -> None:
+        """Close the file; what was counted stays."""
+        self._source.close()
+
+    # --- what was seen ---
+
+    def _all_links(self) -> Counter[int]:
+        """Frames by link type, declared ones without frames included."""
+        links = Counter(self._links)
+        for row in self._interfaces[: int(self._state[st.INTERFACES])]:
+            links[int(row["link"])] += int(row["frames"])
+        return links
+
+    @property
+    def frames(self) -> int:
+        """Frames read."""
+        return int(self._state[st.FRAMES])
+
+    @property
+    def frame_bytes(self) -> int:
+        """Sum of their lengths on the wire; of the captured length where that one is nonsense."""
+        return int(self._state[st.FRAME_BYTES])
+
+    @property
+    def first_ns(self) -> int | None:
+        """Least time stamp, ns since 1970."""
+        first = int(self._state[st.FIRST_NS])
+        return None if first == st.NEVER_FIRST else first
+
+    @property
+    def last_ns(self) -> int | None:
+        """Greatest time stamp, ns since 1970."""
+        last = int(self._state[st.LAST_NS])
+        return None if last == st.NEVER_LAST else last
+
+    @property
+    def link_types(self) -> tuple[int, ...]:
+        """Link types of the frames, in ascending order; of the interfaces if there is no frame."""
+        links = self._all_links()
+        seen = [link for link, frames in links.items() if frames]
+        return tuple(sorted(seen or links))
+
+    @property
+    def unsupported(self) -> dict[int, int]:
+        """Frames that were not looked into, by link type."""
+        links = sorted(self._all_links().items())
+        return {link: frames for link, frames in links if frames and link not in SUPPORTED}
+
+    @property
+    def time_regressions(self) -> int:
+        """Frames stamped earlier than the one before; they got that one's time."""
+        return int(self._state[st.REGRESSIONS])
+
+    @property
+    def cut_packets(self) -> int:
+        """Packets of which the capture holds only the beginning (PACKET_CUT)."""
+        return int(self._state[st.CUT])
+
+    @property
+    def malformed(self) -> npt.NDArray[np.int64]:
+        """What is no packet but should have been something, by drop code.
+
+        MODE_GTP: datagrams at the GTP-U port that are no proper message; MODE_IP: IP headers that
+        are cut short, broken or of another version.
+        """
+        return self._state[st.MALFORMED : st.MALFORMED + verdict.CODES]
+
+    @property
+    def messages(self) -> npt.NDArray[np.int64]:
+        """GTP-U messages by type."""
+        return self._state[st.MESSAGES : st.MESSAGES + 256]
+
+    @property
+    def consumed_bytes(self) -> int:
+        """Bytes read of the file, compressed ones of a compressed file."""
+        return self._source.consumed_bytes
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of the file, where it has one."""
+        return self._source.size_bytes
+
+    @property
+    def truncated_at(self) -> int | None:
+        """Offset in the (decompressed) stream at which reading had to stop, or None."""
+        return None if self.fault is None else self.fault.offset
+
+    def give_back(self) -> None:
+        """After looking ahead: let the next Capture of standard input see it all again."""
+        self._source.give_back()
+
+
+def sniff(path: str) -> int:
+    """MODE_GTP if a G-PDU is among the frames of the first SNIFF_BYTES of a capture, else MODE_IP."""
+    capture = Capture(
+        path,
+        Endpoints(),
+        st.MODE_GTP,
+        rows_max=64,
+        block_bytes=_SNIFF_BLOCK,
+        look_ahead_bytes=SNIFF_BYTES,
+    )
+    found = any(np.any(packets["flags"] & PACKET_GTP) for packets in capture)
+    capture.give_back()
+    capture.close()
+    return st.MODE_GTP if found else st.MODE_IP

@@ -1,0 +1,213 @@
+"""One captured frame into one row: the leaf that all walking kernels share."""
+
+from typing import Any
+
+import numpy as np
+
+from engine import verdict
+from engine.jit import inlined
+from engine.layout import PACKET_CUT, PACKET_GTP, V4_MAPPED
+from engine.wire import gtp
+from engine.wire import state as st
+from engine.wire.endpoints import GROW, intern_address
+from engine.wire.ip import UDP, clear, impossible_source, ip_packet, outer_udp
+from engine.wire.link import BAD_VERSION, network_offset
+from engine.wire.loads import be16, be32, be64, u8
+
+NO_ROW = 0
+ROW = 1
+AGAIN = 2
+"""nothing was counted or written: make the endpoint table larger and parse this frame again"""
+
+HELD_MAX = 262_144
+"""byte; a captured length above this is nonsense, and so is all that follows in the file"""
+WIRE_MAX = 1 << 20
+"""byte; an on-the-wire length above this is nonsense: the longest offloaded packets have 2^19"""
+
+UDP_BYTES = 8
+NO_ENDPOINT = -1
+
+
+@inlined
+def finish(row: Any, code: Any, flags: Any, at: Any, held_end: Any, wire_end: Any) -> Any:
+    """Write code and flags; 1 (and PACKET_CUT) where the capture kept less than the packet."""
+    cut = 0
+    if held_end < wire_end:
+        length = np.int64(row["length"])
+        if at + length > held_end or code == verdict.DROP_SHORT:
+            cut = 1
+            flags |= PACKET_CUT
+    row["code"] = code
+    row["flags"] = flags
+    return cut
+
+
+@inlined
+def infrastructure(row: Any) -> Any:
+    """Drop code of a T-PDU for one of the operator's own ports, whatever its UDP length (N7)."""
+    if np.int64(row["protocol"]) == UDP:
+        port = np.int64(row["dst_port"])
+        if port == gtp.GTP_U_PORT:
+            return verdict.DROP_GTP_IN_GTP
+        if port == gtp.GTP_C_PORT or port == gtp.PFCP_PORT:
+            return verdict.DROP_INFRA
+    return verdict.NONE
+
+
+@inlined
+def t_pdu(buf: Any, at: Any, held_end: Any, end: Any, row: Any) -> Any:
+    """Fill the row from what a G-PDU carries; (code, flags)."""
+    code, flags = ip_packet(buf, at, held_end, end, row)
+    if code == verdict.NONE:
+        if impossible_source(np.int64(row["src_hi"]), np.int64(row["src_lo"])):
+            code = verdict.DROP_SPOOF
+        else:
+            code = infrastructure(row)
+    return code, flags
+
+
+@inlined
+def destination(buf: Any, at: Any) -> Any:
+    """(high, low) half of the destination of the IP header at `at`."""
+    if u8(buf, at) >> 4 == 4:
+        return np.int64(0), V4_MAPPED | be32(buf, at + 16)
+    return be64(buf, at + 24), be64(buf, at + 32)
+
+
+@inlined
+def message_fault(buf: Any, udp: Any, held_end: Any) -> Any:
+    """Drop code of a datagram at a GTP-U port of which not even the message type can be read."""
+    if udp + UDP_BYTES > held_end:
+        return verdict.DROP_SHORT
+    length = be16(buf, udp + 4)
+    if length < UDP_BYTES:
+        return verdict.DROP_LEN
+    if length < UDP_BYTES + 2 or udp + UDP_BYTES + 2 > held_end:
+        return verdict.DROP_SHORT
+    return verdict.NONE
+
+
+@inlined
+def g_pdu_row(buf: Any, at: Any, held_end: Any, end: Any, row: Any) -> Any:
+    """Fill the row from the G-PDU at `at`: (code, flags, offset of the T-PDU)."""
+    row["teid"] = 0
+    code = gtp.header_fault(buf, at, min(held_end, end))
+    if code:
+        clear(row)
+        return code, 0, at
+    row["teid"] = be32(buf, at + 4)
+    code, payload, claimed_end = gtp.g_pdu(buf, at, held_end, end)
+    if code == verdict.NONE or code == verdict.DROP_LEN or code == verdict.DROP_EXT_REQUIRED:
+        inner, flags = t_pdu(buf, payload, min(held_end, claimed_end), claimed_end, row)
+        return code if code else inner, flags | PACKET_GTP, payload
+    clear(row)
+    return code, PACKET_GTP, payload
+
+
+@inlined
+def tunnelled(
+    buf: Any,
+    at: Any,
+    held_end: Any,
+    wire_end: Any,
+    row: Any,
+    endpoints: Any,
+    tally: Any,
+    state: Any,
+) -> Any:
+    """Fill the row if the IP packet at `at` carries a G-PDU; count other GTP-U messages."""
+    udp, held, limit, code = outer_udp(buf, at, held_end, wire_end)
+    if udp < 0 or udp + 4 > held:
+        return NO_ROW
+    if be16(buf, udp + 2) != gtp.GTP_U_PORT and be16(buf, udp) != gtp.GTP_U_PORT:
+        return NO_ROW
+    fault = message_fault(buf, udp, held)
+    if fault:
+        state[st.MALFORMED + fault] += 1
+        return NO_ROW
+    end = udp + be16(buf, udp + 4)
+    if end > limit:
+        code = verdict.DROP_LEN
+    message = udp + UDP_BYTES
+    kind = u8(buf, message + 1)
+    if kind != gtp.G_PDU:
+        state[st.MESSAGES + kind] += 1
+        fault = gtp.signalling_fault(buf, message, held, end)
+        if code or fault:
+            state[st.MALFORMED + (code if code else fault)] += 1
+        return NO_ROW
+    hi, lo = destination(buf, at)
+    endpoint = intern_address(endpoints, tally, hi, lo)
+    if endpoint == GROW:
+        return AGAIN
+    row["endpoint"] = endpoint
+    inner, flags, payload = g_pdu_row(buf, message, held, end, row)
+    state[st.MESSAGES + kind] += 1
+    state[st.CUT] += finish(row, code if code else inner, flags, payload, held_end, wire_end)
+    return ROW
+
+
+@inlined
+def bare(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any, state: Any) -> Any:
+    """Fill the row from the IP packet at `at`, whatever it carries; count it if it is none."""
+    row["teid"] = 0
+    row["endpoint"] = NO_ENDPOINT
+    code, flags = ip_packet(buf, at, held_end, wire_end, row)
+    if code == verdict.DROP_SHORT or (code == verdict.DROP_IHL and u8(buf, at) & 15 < 5):
+        # no address in it can be relied on: a fault of the frame, not a packet of somebody's
+        state[st.MALFORMED + code] += 1
+        return NO_ROW
+    state[st.CUT] += finish(row, code, flags, at, held_end, wire_end)
+    return ROW
+
+
+@inlined
+def account(row: Any, wire: Any, interface: Any, state: Any) -> None:
+    """Count the frame, and give the row its number and a time that never goes back."""
+    frames = state[st.FRAMES]
+    row["frame"] = frames & 0xFFFFFFFF
+    state[st.FRAMES] = frames + 1
+    state[st.FRAME_BYTES] += wire
+    interface["frames"] += 1
+    stamp_ns = state[st.STAMP_NS]
+    time_ns = state[st.TIME_NS]
+    if stamp_ns > st.BAD_STAMP:
+        state[st.FIRST_NS] = min(state[st.FIRST_NS], stamp_ns)
+        state[st.LAST_NS] = max(state[st.LAST_NS], stamp_ns)
+    if stamp_ns >= time_ns:
+        time_ns = stamp_ns
+        state[st.TIME_NS] = time_ns
+    elif stamp_ns != st.NO_STAMP:
+        state[st.REGRESSIONS] += 1
+    row["time_ns"] = time_ns
+
+
+@inlined
+def take_frame(
+    buf: Any,
+    start: Any,
+    sizes: Any,
+    interface: Any,
+    row: Any,
+    endpoints: Any,
+    tally: Any,
+    state: Any,
+) -> Any:
+    """Parse the frame at `start`, sizes (captured, on the wire), into the row: ROW, NO_ROW, AGAIN."""
+    held, wire = sizes
+    if wire < held or wire > WIRE_MAX:
+        wire = held
+    wire_end = start + wire - np.int64(interface["fcs_bytes"])
+    held_end = min(start + held, wire_end)
+    at = network_offset(buf, start, held_end, np.int64(interface["link"]))
+    result = NO_ROW
+    if at >= 0:
+        if state[st.MODE] == st.MODE_GTP:
+            result = tunnelled(buf, at, held_end, wire_end, row, endpoints, tally, state)
+        else:
+            result = bare(buf, at, held_end, wire_end, row, state)
+    elif at == BAD_VERSION and state[st.MODE] == st.MODE_IP:
+        state[st.MALFORMED + verdict.DROP_IPVER] += 1
+    if result != AGAIN:
+        account(row, wire, interface, state)
+    return result
