@@ -31,7 +31,6 @@ class Tables(NamedTuple):
     shape: Rows
     rates: Rows
     work: Rows
-    verdicts: Rows
     control: npt.NDArray[np.int64]
 
 
@@ -47,7 +46,6 @@ def _tables(sims: int) -> Tables:
         layout.aligned_zeros(2, layout.SHAPE),
         rates,
         layout.aligned_zeros(BATCH_ROWS, layout.WORK),
-        layout.aligned_zeros(BATCH_ROWS, layout.VERDICT),
         np.zeros(layout.CONTROL_WORDS, dtype=np.int64),
     )
 
@@ -64,11 +62,11 @@ def _fill(batch: Rows, random: np.random.Generator, sims: int, time_ns: int) -> 
 
 def _meter(tables: Tables, batch: Rows) -> int:
     """Meter one batch; returns the ns that it took."""
-    sims, usage, shape, rates, _, verdicts, control = tables
+    sims, usage, shape, rates, _, control = tables
     control[layout.CONTROL_NEXT] = 0
     control[layout.CONTROL_WORK] = len(batch)
     begin_ns = clock.elapsed_ns()
-    meter(sims, usage, shape, rates, batch, verdicts, control)
+    meter(sims, usage, shape, rates, batch, control)
     took_ns = clock.elapsed_ns() - begin_ns
     if control[layout.CONTROL_STOP] != layout.STOP_END:
         raise SystemExit("bench: the kernel stopped, though every SIM holds enough")

@@ -76,13 +76,17 @@ SIM_DETACHED = 64
 SIM_BUCKET_SHIFT = 8
 """flags: two bits that say for which state (RATE_*) the bucket's credit stands"""
 
+CHARGED_SHIFT = 40
+"""bits of SIM.charged that hold bytes; above them 2^23 packets, which cannot fill those bits. Both are one
+number so that a packet is counted by one addition; what grows too large is carried to USAGE."""
+CHARGED_PACKET = 1 << CHARGED_SHIFT
+
 SIM = np.dtype(
     [
         ("balance_bytes", "i8"),  # byte    left of the slices on the SIM                       M
         ("credit", "i8", (2,)),  # bit-ns  limiter credit, up and down; below 0 is the queue   M
         ("last_ns", "i8", (2,)),  # ns      time of the last refill, up and down               M
-        ("charged_bytes", "u4", (2,)),  # byte    charged, modulo 2^32 (SHAPE has the rest)     M
-        ("charged_packets", "u4", (2,)),  # packet  forwarded as charged, likewise (USAGE)      M
+        ("charged", "i8", (2,)),  # packets << CHARGED_SHIFT | bytes forwarded as charged      M
         ("flags", "u2"),  # SIM_*                                                               M
         ("profile", "u2"),  # index of the plan's numbers (RATE)
         ("side", "i4"),  # index in USAGE and SHAPE, 0 while nothing needed them                M
@@ -92,7 +96,7 @@ assert SIM.itemsize == CACHE_LINE
 
 USAGE = np.dtype(
     [  # per SIM and direction, at 2 * side + direction; made when first needed
-        ("packets", "i8"),  # packet  all but those in SIM.charged_packets
+        ("packets", "i8"),  # packet  all but those in SIM.charged
         ("slow_bytes", "i8"),
         ("exempt_bytes", "i8"),
         ("free_bytes", "i8"),  # byte    uncharged rest of a last packet (D7)
@@ -111,7 +115,7 @@ SHAPE = np.dtype(
     [  # per SIM, at side; limiter state that a charged packet does not need
         ("exempt_credit", "i8", (2,)),  # bit-ns
         ("exempt_last_ns", "i8"),
-        ("charged_bytes", "i8", (2,)),  # byte carried over from SIM.charged_bytes, 2^32 at a time
+        ("charged_bytes", "i8", (2,)),  # byte carried over from SIM.charged
         ("floor_ns", "i8", (2,)),  # ns; packets queued before the last change of rate are gone then
         ("day", "i8"),  # JST day since 1970 of the newest entry of slow_bytes
         ("slow_bytes", "i8", (WINDOW_DAYS,)),  # byte carried in the slow state, at day % 4 (R1)
@@ -150,14 +154,14 @@ WORK_EXEMPT = 2
 WORK_QUIET = 4
 """flags: second leg of a packet between two SIMs; it is accounted but writes no verdict"""
 WORK_CODE_SHIFT = 8
-"""flags: above it the drop code that was decided before metering, 0 for none"""
+"""flags: above it the code; before metering that of a drop which is decided already, or 0"""
 
 WORK = np.dtype(
-    [
-        ("time_ns", "i8"),
+    [  # the meter writes its answer over the question: one line touched, and nothing for a plain packet
+        ("time_ns", "i8"),  # in: arrival; out: departure, 0 when dropped                     M
         ("row", "i4"),  # SIM row
-        ("length", "i4"),  # byte
-        ("flags", "i4"),
+        ("length", "i4"),  # byte; in: of the packet; out: charged to the balance             M
+        ("flags", "i4"),  # WORK_*, and above WORK_CODE_SHIFT; out: the verdict's code        M
         ("packet", "i4"),  # index of the verdict
     ]
 )
@@ -166,6 +170,10 @@ WORK = np.dtype(
 
 TUNNEL_CHECKED = 2
 """direction: the inner source of an uplink packet must be an address of the SIM (N7)"""
+TUNNEL_SEEN = 4
+"""direction: made by a packet; row and direction are those of the TEID at ANY_ENDPOINT"""
+TUNNEL_ELSEWHERE = 8
+"""direction: no session here, but the TEID is one's at another receiver (B18)"""
 ANY_ENDPOINT = 0x7FFFFFFF
 """endpoint part of the key for a TEID that is valid at every receiver"""
 
@@ -175,7 +183,7 @@ TUNNEL = np.dtype(
         ("packets", "i8"),  # G-PDUs seen                                                   M
         ("inner_bytes", "i8"),  # byte, inner IP                                            M
         ("row", "i4"),  # SIM row, -1 where no session has it
-        ("direction", "i4"),  # UPLINK or DOWNLINK, plus TUNNEL_CHECKED
+        ("direction", "i4"),  # UPLINK or DOWNLINK, plus TUNNEL_*
     ]
 )
 
@@ -183,10 +191,12 @@ ADDRESS = np.dtype(
     [  # open addressing by address
         ("hi", "i8"),
         ("lo", "i8"),
-        ("row", "i4"),  # SIM row, -1 where free
+        ("row", "i4"),  # SIM row, -1 where free, ADDRESS_GONE where it was given back
         ("kind", "i4"),  # ADDRESS_*
     ]
 )
+ADDRESS_GONE = -2
+"""row: the address is nobody's any more; the place is kept so that others behind it are found"""
 ADDRESS_HOST = 0
 """kind: the address alone"""
 ADDRESS_PREFIX = 1

@@ -3,10 +3,10 @@
 import numpy as np
 
 from engine.jit import leaf
-from engine.layout import CONTROL_SIDE_NEXT
+from engine.layout import CHARGED_PACKET, CHARGED_SHIFT, CONTROL_SIDE_NEXT
 
-NARROW = (1 << 32) - 1
-"""the most that a narrow counter of a SIM row holds"""
+BYTES_MASK = CHARGED_PACKET - 1
+"""the part of SIM.charged that counts bytes"""
 
 
 @leaf
@@ -30,15 +30,13 @@ def side_of(sim, shape, control, cap_up, cap_down):  # type: ignore[no-untyped-d
 def count_charged(sim, usage, shape, direction, charged_bytes, free_bytes):  # type: ignore[no-untyped-def]
     """A packet let out at high speed: `charged_bytes` from the balance, `free_bytes` after it (D7).
 
-    The row's counters are narrow; what does not fit is carried over to the side rows.
+    What the row counted so far is carried over to the side rows, as this packet is counted there.
     """
     sim["balance_bytes"] -= charged_bytes
-    total_bytes = np.int64(sim["charged_bytes"][direction]) + charged_bytes
-    packets = np.int64(sim["charged_packets"][direction]) + 1
-    shape["charged_bytes"][direction] += total_bytes & ~NARROW
-    usage["packets"] += packets & ~NARROW
-    sim["charged_bytes"][direction] = total_bytes & NARROW
-    sim["charged_packets"][direction] = packets & NARROW
+    charged = np.int64(sim["charged"][direction])
+    shape["charged_bytes"][direction] += (charged & BYTES_MASK) + charged_bytes
+    usage["packets"] += (charged >> CHARGED_SHIFT) + 1
+    sim["charged"][direction] = 0
     usage["free_bytes"] += free_bytes
 
 

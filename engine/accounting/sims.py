@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from engine import layout
-from engine.layout import SHAPE, SIM, USAGE
+from engine.layout import CHARGED_PACKET, CHARGED_SHIFT, SHAPE, SIM, USAGE
 
 Rows = npt.NDArray[Any]
 
@@ -56,7 +55,7 @@ class SideTables:
     def charged_bytes(self, sim: Any, direction: int) -> int:
         """byte; charged to one SIM in one direction."""
         carried = self.shape[int(sim["side"])]["charged_bytes"][direction]
-        return int(sim["charged_bytes"][direction]) + int(carried)
+        return int(sim["charged"][direction]) % CHARGED_PACKET + int(carried)
 
     def counters(self, sim: Any, direction: int) -> dict[str, int]:
         """The report's counters C of one SIM and direction: plain integers, packets and bytes."""
@@ -70,7 +69,7 @@ class SideTables:
         }
         dropped_bytes = int(usage["dropped_bytes"])
         return {
-            "packets": int(sim["charged_packets"][direction]) + int(usage["packets"]),
+            "packets": (int(sim["charged"][direction]) >> CHARGED_SHIFT) + int(usage["packets"]),
             "inner_bytes": sum(parts.values()) + dropped_bytes,
             **parts,
             "dropped_packets": int(usage["dropped_packets"]),
@@ -89,6 +88,3 @@ def slow_bytes_of(shape: Any, day: int, skip_days: int) -> int:
         for d in days
         if newest - layout.WINDOW_DAYS < d <= newest
     )
-
-
-assert np.dtype(SIM)["charged_packets"].base == np.uint32

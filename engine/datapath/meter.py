@@ -17,9 +17,10 @@ from engine.accounting.bucket import (
     refilled,
     wait_ns,
 )
-from engine.accounting.counters import NARROW, count_charged, count_delay, count_drop, side_of
-from engine.jit import i8s, inlined, kernel, leaf, prefetch, rows, unsigned
+from engine.accounting.counters import count_charged, count_delay, count_drop, side_of
+from engine.jit import i8s, kernel, leaf, prefetch, rows, unsigned
 from engine.layout import (
+    CHARGED_PACKET,
     CONTROL_DROPS,
     CONTROL_NEXT,
     CONTROL_STOP,
@@ -44,45 +45,41 @@ from engine.layout import (
     STOP_END,
     STOP_SLICE,
     USAGE,
-    VERDICT,
     WINDOW_DAYS,
     WORK,
     WORK_CODE_SHIFT,
     WORK_DOWNLINK,
     WORK_EXEMPT,
-    WORK_QUIET,
 )
 from engine.shaper.window import jst_day, restricted, roll
 from engine.units import CREDIT_PER_BYTE
 
-AHEAD = 96
+AHEAD = 64
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
 
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
 _PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | 3 << SIM_BUCKET_SHIFT
+_CHARGED = verdict.CHARGED << WORK_CODE_SHIFT
 _STRIDE = np.uint64(2 * RATE_STATES)
 """RATE rows of a plan; the first two are those of high speed"""
-_PLAIN_WORK_MASK = WORK_DOWNLINK | WORK_QUIET
-
-
-@inlined
-def decide(verdicts, w, code, departure_ns, charged_bytes):  # type: ignore[no-untyped-def]
-    """Write a packet's verdict; the second leg of a packet between two SIMs writes none."""
-    if np.int64(w["flags"]) & WORK_QUIET == 0:
-        v = verdicts[unsigned(w["packet"])]
-        v["departure_ns"] = departure_ns
-        v["code"] = code
-        v["charged_bytes"] = charged_bytes
 
 
 @leaf
-def drop(w, usage, verdicts, control, code):  # type: ignore[no-untyped-def]
+def decide(w, code, departure_ns, charged_bytes):  # type: ignore[no-untyped-def]
+    """Write the answer over the work row."""
+    w["time_ns"] = departure_ns
+    w["length"] = charged_bytes
+    w["flags"] = np.int64(w["flags"]) & ~(-1 << WORK_CODE_SHIFT) | code << WORK_CODE_SHIFT
+
+
+@leaf
+def drop(w, usage, control, code):  # type: ignore[no-untyped-def]
     """Drop a packet of a known SIM; `usage` is the row of its direction."""
     size = np.int64(w["length"])
     count_drop(usage, size)
     control[CONTROL_DROPS + 2 * code] += 1
     control[CONTROL_DROPS + 2 * code + 1] += size
-    decide(verdicts, w, code, np.int64(0), np.int64(0))
+    decide(w, code, np.int64(0), np.int64(0))
     return np.int64(STOP_END)
 
 
@@ -99,7 +96,7 @@ def barred(sim, w):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def pass_exempt(w, usage, shape, rates, high, verdicts, control):  # type: ignore[no-untyped-def]
+def pass_exempt(w, usage, shape, rates, high, control):  # type: ignore[no-untyped-def]
     """An exempt packet: bounded by the high-speed rate in a bucket of its own (X1, X3, X4).
 
     `high` is the RATE row of the SIM's uplink at high speed. A bucket of its own keeps exempt packets
@@ -117,13 +114,13 @@ def pass_exempt(w, usage, shape, rates, high, verdicts, control):  # type: ignor
     rate = rates[high + direction]
     credit = np.int64(shape["exempt_credit"][direction]) - size * CREDIT_PER_BYTE
     if queue_full(credit, np.int64(0), rate):
-        return drop(w, usage, verdicts, control, verdict.DROP_QUEUE)
+        return drop(w, usage, control, verdict.DROP_QUEUE)
     shape["exempt_credit"][direction] = credit
     delay_ns = wait_ns(credit, np.int64(rate["rate_bps"]))
     usage["packets"] += 1
     usage["exempt_bytes"] += size
     count_delay(usage, delay_ns)
-    decide(verdicts, w, verdict.EXEMPT, now_ns + delay_ns, np.int64(0))
+    decide(w, verdict.EXEMPT, now_ns + delay_ns, np.int64(0))
     return np.int64(STOP_END)
 
 
@@ -143,7 +140,7 @@ def state_of(sim, shape, rates, control, now_ns):  # type: ignore[no-untyped-def
 
 
 @leaf
-def pass_metered(sim, w, usage, shape, rates, verdicts, control):  # type: ignore[no-untyped-def]
+def pass_metered(sim, w, usage, shape, rates, control):  # type: ignore[no-untyped-def]
     """A packet that is charged or slow. Returns a STOP code; stopped packets leave no trace."""
     now_ns = np.int64(w["time_ns"])
     size = np.int64(w["length"])
@@ -160,7 +157,7 @@ def pass_metered(sim, w, usage, shape, rates, verdicts, control):  # type: ignor
     rate = rates[base + 2 * state + direction]
     credit = np.int64(sim["credit"][direction]) - size * CREDIT_PER_BYTE
     if queue_full(credit, held_credit(sim, shape, rate, direction, now_ns), rate):
-        return drop(w, usage, verdicts, control, verdict.DROP_QUEUE)
+        return drop(w, usage, control, verdict.DROP_QUEUE)
     balance = np.int64(sim["balance_bytes"])
     if state == RATE_HIGH and balance < size and asks:
         return np.int64(STOP_SLICE)  # D7: takes the rest and continues on the next slice
@@ -170,17 +167,17 @@ def pass_metered(sim, w, usage, shape, rates, verdicts, control):  # type: ignor
     if state == RATE_HIGH:
         charged = min(balance, size)
         count_charged(sim, usage, shape, direction, charged, size - charged)
-        decide(verdicts, w, verdict.CHARGED, now_ns + delay_ns, charged)
+        decide(w, verdict.CHARGED, now_ns + delay_ns, charged)
     else:
         usage["packets"] += 1
         usage["slow_bytes"] += size
         shape["slow_bytes"][np.int64(shape["day"]) % WINDOW_DAYS] += size
-        decide(verdicts, w, verdict.SLOW, now_ns + delay_ns, np.int64(0))
+        decide(w, verdict.SLOW, now_ns + delay_ns, np.int64(0))
     return np.int64(STOP_END)
 
 
 @leaf
-def exceptional(sim, usage, shape, rates, w, verdicts, control):  # type: ignore[no-untyped-def]
+def exceptional(sim, usage, shape, rates, w, control):  # type: ignore[no-untyped-def]
     """Whatever is not a plain charged packet. Returns a STOP code."""
     base = np.int64(sim["profile"]) * RATE_STATES * 2
     caps = rates[base]["cap_credit"], rates[base + 1]["cap_credit"]
@@ -190,52 +187,63 @@ def exceptional(sim, usage, shape, rates, w, verdicts, control):  # type: ignore
     side = side_of(sim, shape, control, np.int64(caps[0]), np.int64(caps[1]))
     mine = usage[2 * side + (np.int64(w["flags"]) & WORK_DOWNLINK)]
     if code != 0:
-        return drop(w, mine, verdicts, control, code)
+        return drop(w, mine, control, code)
     if np.int64(w["flags"]) & WORK_EXEMPT:
-        return pass_exempt(w, mine, shape[side], rates, base, verdicts, control)
-    return pass_metered(sim, w, mine, shape[side], rates, verdicts, control)
+        return pass_exempt(w, mine, shape[side], rates, base, control)
+    return pass_metered(sim, w, mine, shape[side], rates, control)
 
 
-@kernel(rows(SIM), rows(USAGE), rows(SHAPE), rows(RATE), rows(WORK), rows(VERDICT), i8s)
-def meter(sims, usage, shape, rates, work, verdicts, control):  # type: ignore[no-untyped-def]
-    """Meter the work rows from control[CONTROL_NEXT] to control[CONTROL_WORK], one verdict a packet.
+@leaf
+def run_plain(sims, rates, work, first, count):  # type: ignore[no-untyped-def]
+    """Meter plain charged packets from `first` on; index of the first that is not one, or `count`.
 
-    sims: SIM[n]; usage: USAGE[2m] and shape: SHAPE[m] with room for a new row per SIM of the batch;
-    rates: RATE rows of every plan; verdicts: VERDICT, indexed by WORK.packet. Ends with
-    control[CONTROL_STOP] at STOP_END, or stops before work row control[CONTROL_NEXT].
+    A function of its own with few tables, so that all of them stay in registers.
     """
-    count = control[CONTROL_WORK]
-    for k in range(control[CONTROL_NEXT], count):
+    for k in range(first, count):
         if k + AHEAD < count:
             prefetch(sims, unsigned(work[unsigned(k + AHEAD)]["row"]))
         w = work[unsigned(k)]
         sim = sims[unsigned(w["row"])]
         size = np.int64(w["length"])
-        work_flags = np.int64(w["flags"])
-        plain = (np.int64(sim["flags"]) & _PLAIN_MASK == _PLAIN) & (
-            work_flags & ~_PLAIN_WORK_MASK == 0
-        )
-        if plain and np.int64(sim["balance_bytes"]) >= size:
-            way = unsigned(work_flags & WORK_DOWNLINK)
-            now_ns = np.int64(w["time_ns"])
-            rate = rates[unsigned(sim["profile"]) * _STRIDE + way]
-            elapsed_ns = now_ns - np.int64(sim["last_ns"][way])
-            credit = refilled(np.int64(sim["credit"][way]), rate, elapsed_ns)
-            credit -= size * CREDIT_PER_BYTE
-            charged = np.int64(sim["charged_bytes"][way]) + size
-            packets = np.int64(sim["charged_packets"][way]) + 1
-            if (credit >= 0) & ((charged | packets) <= NARROW):
-                sim["credit"][way] = credit
-                sim["last_ns"][way] = now_ns
-                sim["balance_bytes"] -= size
-                sim["charged_bytes"][way] = charged
-                sim["charged_packets"][way] = packets
-                decide(verdicts, w, verdict.CHARGED, now_ns, size)
-                continue
-        stop = exceptional(sim, usage, shape, rates, w, verdicts, control)
-        if stop != STOP_END:
-            control[CONTROL_NEXT] = k
-            control[CONTROL_STOP] = stop
-            return
-    control[CONTROL_NEXT] = count
-    control[CONTROL_STOP] = STOP_END
+        way = np.int64(w["flags"])
+        if np.int64(sim["flags"]) & _PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
+            return k
+        balance = np.int64(sim["balance_bytes"]) - size
+        if balance < 0:
+            return k
+        at = unsigned(way)
+        now_ns = np.int64(w["time_ns"])
+        rate = rates[unsigned(sim["profile"]) * _STRIDE + at]
+        elapsed_ns = now_ns - np.int64(sim["last_ns"][at])
+        credit = refilled(np.int64(sim["credit"][at]), rate, elapsed_ns) - size * CREDIT_PER_BYTE
+        charged = np.int64(sim["charged"][at]) + size + CHARGED_PACKET
+        if (credit | charged) < 0:  # it has to wait, or the counter has to be carried over
+            return k
+        sim["credit"][at] = credit
+        sim["last_ns"][at] = now_ns
+        sim["balance_bytes"] = balance
+        sim["charged"][at] = charged
+        w["flags"] = way | _CHARGED
+    return count
+
+
+@kernel(rows(SIM), rows(USAGE), rows(SHAPE), rows(RATE), rows(WORK), i8s)
+def meter(sims, usage, shape, rates, work, control):  # type: ignore[no-untyped-def]
+    """Meter the work rows from control[CONTROL_NEXT] to control[CONTROL_WORK]; answers stand in them.
+
+    sims: SIM[n]; usage: USAGE[2m] and shape: SHAPE[m] with room for a new row per SIM of the batch;
+    rates: RATE rows of every plan. Ends with control[CONTROL_STOP] at STOP_END, or stops before work
+    row control[CONTROL_NEXT].
+    """
+    count = control[CONTROL_WORK]
+    k = control[CONTROL_NEXT]
+    stop = np.int64(STOP_END)
+    while stop == STOP_END:
+        k = run_plain(sims, rates, work, k, count)
+        if k == count:
+            break
+        w = work[k]
+        stop = exceptional(sims[np.int64(w["row"])], usage, shape, rates, w, control)
+        k += stop == STOP_END
+    control[CONTROL_NEXT] = k
+    control[CONTROL_STOP] = stop

@@ -37,6 +37,8 @@ from engine.layout import (
     STRAYS_MAX,
     TUNNEL,
     TUNNEL_CHECKED,
+    TUNNEL_ELSEWHERE,
+    TUNNEL_SEEN,
     UPLINK,
     VERDICT,
     WORK,
@@ -136,7 +138,7 @@ def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
         control[CONTROL_STRAYS] += 1
     new = tunnels[slot]
     new["row"] = np.int64(anywhere["row"])
-    new["direction"] = np.int64(anywhere["direction"])
+    new["direction"] = np.int64(anywhere["direction"]) | TUNNEL_SEEN
     new["key"] = key
     control[CONTROL_TUNNELS] += 1
     return slot
@@ -158,7 +160,7 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
     row = np.int64(tunnel["row"])
     direction = np.int64(tunnel["direction"]) & 1
     code = np.int64(p["code"])
-    if code == 0 and np.int64(tunnel["direction"]) == UPLINK + TUNNEL_CHECKED:
+    if code == 0 and np.int64(tunnel["direction"]) & TUNNEL_CHECKED:
         slot = find_address(addresses, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
         if slot < 0 or np.int64(addresses[slot]["row"]) != row:
             code = np.int64(verdict.DROP_SPOOF)
@@ -166,8 +168,15 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
 
 
 @leaf
-def by_inner_address(p, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
-    """A G-PDU with a TEID of no session. Returns a STOP code."""
+def strange(tunnels, slot):  # type: ignore[no-untyped-def]
+    """Drop code of a G-PDU for whose TEID there is no session at its receiver (B18, B19)."""
+    elsewhere = slot >= 0 and np.int64(tunnels[slot]["direction"]) & TUNNEL_ELSEWHERE
+    return np.int64(verdict.DROP_PEER if elsewhere else verdict.DROP_TEID)
+
+
+@leaf
+def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
+    """A G-PDU with a TEID of no session; `unknown` is its drop code. Returns a STOP code."""
     code = np.int64(p["code"])
     if code != 0:
         lose(verdicts, control, packet, code)
@@ -183,7 +192,7 @@ def by_inner_address(p, addresses, nets, work, verdicts, control, packet):  # ty
         if slot >= 0 and np.int64(addresses[slot]["kind"]) & ADDRESS_TUNNELLED == 0:
             emit(work, control, packet, np.int64(addresses[slot]["row"]), direction)
             return np.int64(STOP_END)
-    lose(verdicts, control, packet, verdict.DROP_TEID)
+    lose(verdicts, control, packet, unknown)
     return np.int64(STOP_END)
 
 
@@ -245,7 +254,8 @@ def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type
                 by_tunnel(p, tunnels[slot], addresses, work, control, packet)
                 stop = np.int64(STOP_END)
             else:
-                stop = by_inner_address(p, addresses, nets, work, verdicts, control, packet)
+                code = strange(tunnels, slot)
+                stop = by_inner_address(p, code, addresses, nets, work, verdicts, control, packet)
             if stop == STOP_END:
                 count_tunnel(tunnels, control, slot, packet[1])
         else:

@@ -10,8 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import layout
-from engine.jit import i8, kernel, leaf, rows
-from engine.layout import ADDRESS, ADDRESS_HOST, ADDRESS_PREFIX, TUNNEL
+from engine.jit import i8, i8s, kernel, leaf, rows
+from engine.layout import (
+    ADDRESS,
+    ADDRESS_HOST,
+    ADDRESS_PREFIX,
+    ANY_ENDPOINT,
+    CONTROL_STRAYS,
+    TUNNEL,
+    TUNNEL_SEEN,
+)
 
 Rows = npt.NDArray[Any]
 
@@ -85,6 +93,23 @@ def rehash_tunnels(old, new):  # type: ignore[no-untyped-def]
         key = np.int64(old[k]["key"])
         if key != -1:
             new[tunnel_slot(new, key)] = old[k]
+
+
+@kernel(rows(TUNNEL), i8s, i8, i8)
+def lend_tunnel(tunnels, control, teid, endpoints):  # type: ignore[no-untyped-def]
+    """Tell the tunnels that packets made, at the first `endpoints` receivers, whose the TEID is now.
+
+    A session that is valid at every receiver may open, or end, after its TEID was seen.
+    """
+    anywhere = tunnels[tunnel_slot(tunnels, ANY_ENDPOINT << 32 | teid)]
+    row = np.int64(anywhere["row"])
+    for endpoint in range(endpoints):
+        key = endpoint << 32 | teid
+        tunnel = tunnels[tunnel_slot(tunnels, key)]
+        if np.int64(tunnel["key"]) == key and np.int64(tunnel["direction"]) & TUNNEL_SEEN:
+            control[CONTROL_STRAYS] += np.int64(row < 0) - np.int64(np.int64(tunnel["row"]) < 0)
+            tunnel["row"] = row
+            tunnel["direction"] = np.int64(anywhere["direction"]) | TUNNEL_SEEN
 
 
 @kernel(rows(ADDRESS), rows(ADDRESS))

@@ -90,7 +90,7 @@ def _drive(
         if not begun:
             _begin(engine, book, events, int(batch["time_ns"][0]))
             begun = True
-        engine.process(batch)
+        engine.account(batch)
         rows += len(batch)
         timing.process_ns += clock.elapsed_ns() - begin_ns
         if options.progress is not None:

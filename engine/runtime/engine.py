@@ -35,14 +35,15 @@ from engine.layout import (
     UPLINK,
     VERDICT,
     WORK,
+    aligned_zeros,
 )
 from engine.pool.calendar import month_number, month_of
 from engine.pool.store import CouponStore, open_store
 from engine.runtime import events, report
 from engine.runtime.coupons import NEVER_NS, Calendar, Credits
-from engine.runtime.lines import ContractState, LineBook, LineState
+from engine.runtime.lines import Binding, ContractState, LineBook, LineState
 from engine.runtime.quota import Quota
-from engine.runtime.sessions import Sessions, check_address
+from engine.runtime.sessions import Sessions, check_binding
 from engine.runtime.shards import Shards
 from engine.shaper.exempt import ExemptTable
 from engine.shaper.speeds import rate_table
@@ -51,8 +52,6 @@ from engine.wire.addresses import format_address, parse_prefix
 from engine.wire.endpoints import Endpoints
 
 Rows = npt.NDArray[Any]
-
-SHARDS_MAX = 64
 
 
 class Engine:
@@ -72,8 +71,6 @@ class Engine:
         allow_clock_leap: bool = False,
         endpoints: Endpoints | None = None,
     ) -> None:
-        if not 1 <= shards <= SHARDS_MAX:
-            raise UsageError(f"shards: {shards}; allowed: 1 to {SHARDS_MAX}")
         self.settings = settings
         self.store = store
         self.endpoints = Endpoints() if endpoints is None else endpoints
@@ -93,6 +90,7 @@ class Engine:
         self._events: list[Event] = []
         self.refusals: list[str] = []
         self._work: Rows = np.zeros(0, dtype=WORK)
+        self._unwanted: Rows = np.zeros(0, dtype=VERDICT)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -172,8 +170,8 @@ class Engine:
         state.initial_balance_bytes = self.quota.open_line(state, line.balance_bytes)
         self.sims.add(contract.profile, flags, state.initial_balance_bytes, burst)
         self.shards.place(state.row, contract.shard)
-        teids = (line.teid_up, line.teid_down)
-        self.sessions.bind_line(state.row, line.addresses, teids, line.gateway)
+        state.bound = (line.addresses, (line.teid_up, line.teid_down), line.gateway)
+        self.sessions.bind_line(state.row, state.bound)
         return state
 
     def _add_subscriber(self, packet: Any) -> None:
@@ -184,6 +182,7 @@ class Engine:
         contract = self._add_contract(address, self.settings.default_plan, None)
         line = self._add_line(contract, Line(code=address))
         line.address = address
+        line.bound = ((address,), (None, None), None)
         self.sessions.bind_halves(hi, lo, line.row, ADDRESS_HOST)
 
     # --- control ----------------------------------------------------------------------------------
@@ -212,27 +211,28 @@ class Engine:
         name = iccid or imsi
         if name is None:
             raise UsageError("attach: give the SIM's imsi or iccid")
-        addresses = (address,) if address else ()
-        for text in (*addresses, *((gateway,) if gateway else ())):
-            check_address(text)
+        given: Binding = ((address,) if address else (), (teid_up, teid_down), gateway)
+        check_binding(given)
         line = self.book.known(iccid) or self.book.known(imsi)
         if line is None:
-            code = contract or name
-            owner = self.book.contracts.get(code)
-            if owner is None:
-                owner = self._add_contract(code, plan or self.settings.default_plan, None)
-            given = Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn, addresses=addresses)
-            line = self._add_line(owner, given)
-        self.sessions.bind_line(line.row, addresses, (teid_up, teid_down), gateway)
+            code, plan = contract or name, plan or self.settings.default_plan
+            owner = self.book.contracts.get(code) or self._add_contract(code, plan, None)
+            names = Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn)
+            line = self._add_line(owner, names)
+        self._check_in_service(line)
+        line.bound = self.sessions.rebind(line.row, line.bound, given)
         line.address = address or line.address
         self.open_session(line.code, at_ns=at_ns)
+
+    def _check_in_service(self, line: LineState) -> None:
+        if not int(self.sims.rows[line.row]["flags"]) & SIM_IN_SERVICE:
+            raise UsageError(f"attach: line {line.code} is suspended; resume it first (L1)")
 
     def open_session(self, line: str, *, at_ns: int) -> None:
         """Open the session of the line with this code, ICCID or IMSI, as its addresses and TEIDs stand."""
         self._advance(at_ns)
         state = self.book.find(line)
-        if not int(self.sims.rows[state.row]["flags"]) & SIM_IN_SERVICE:
-            raise UsageError(f"attach: line {state.code} is suspended; resume it first (L1)")
+        self._check_in_service(state)
         self.quota.attach(state, self.calendar.coupon_ns(self.now_ns))
         self.quota.commit()
 
@@ -317,17 +317,21 @@ class Engine:
 
         When it returns, every slice that the batch used is durable in the coupon database (D9).
         """
+        verdicts = np.zeros(len(batch), dtype=VERDICT)
+        self.account(batch, verdicts)
+        return verdicts
+
+    def account(self, batch: Rows, verdicts: Rows | None = None) -> None:
+        """The same for callers that want the figures, not the verdicts (or have room for them)."""
         if batch.dtype != PACKET or batch.ndim != 1:
             raise UsageError("process: a batch is a one-dimensional array of engine.layout.PACKET")
-        verdicts = np.zeros(len(batch), dtype=VERDICT)
         packets = np.ascontiguousarray(batch)
         begin = 0
         while begin < len(packets):
             begin = self._until_boundary(packets, verdicts, begin)
         self.quota.commit()
-        return verdicts
 
-    def _until_boundary(self, packets: Rows, verdicts: Rows, begin: int) -> int:
+    def _until_boundary(self, packets: Rows, verdicts: Rows | None, begin: int) -> int:
         """Meter up to the next event or month's end, or apply it; returns the next packet's index."""
         first_ns = max(self.now_ns, int(packets["time_ns"][begin]))
         self.calendar.start(first_ns)
@@ -344,17 +348,19 @@ class Engine:
         end = len(packets)
         if int(times.max()) >= boundary_ns:
             end = begin + int(np.argmax(times >= boundary_ns))
-        self._run(packets[begin:end], verdicts[begin:end])
+        self._run(packets[begin:end], None if verdicts is None else verdicts[begin:end])
         return end
 
-    def _run(self, packets: Rows, verdicts: Rows) -> None:
+    def _run(self, packets: Rows, verdicts: Rows | None) -> None:
         if len(self._work) < 2 * len(packets):
-            self._work = np.zeros(2 * len(packets), dtype=WORK)
+            self._work = aligned_zeros(2 * len(packets), WORK)
+            self._unwanted = aligned_zeros(len(packets), VERDICT)
+        lost = self._unwanted if verdicts is None else verdicts
         control, sessions, work = self.control, self.sessions, self._work
         control[CONTROL_NEXT] = control[CONTROL_WORK] = 0
         while True:
             tables = sessions.tunnels, sessions.addresses, sessions.nets
-            resolve(packets, *tables, work, verdicts, control)
+            resolve(packets, *tables, work, lost, control)
             if control[CONTROL_STOP] == STOP_END:
                 break
             if control[CONTROL_STOP] == STOP_SUBSCRIBER:

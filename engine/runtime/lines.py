@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from engine.errors import UsageError
 
+Binding = tuple[tuple[str, ...], tuple[int | None, int | None], str | None]
+"""addresses, TEIDs (up, down) and gateway of a session"""
+
 
 @dataclass(slots=True)
 class LineState:
@@ -16,6 +19,7 @@ class LineState:
     imsi: str | None = None
     msisdn: str | None = None
     address: str | None = None
+    bound: Binding = ((), (None, None), None)
     initial_balance_bytes: int = 0
     granted_bytes: int = 0
     grants: int = 0

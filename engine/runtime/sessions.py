@@ -8,6 +8,7 @@ import numpy.typing as npt
 from engine.datapath.tables import (
     free_addresses,
     free_tunnels,
+    lend_tunnel,
     probe_address,
     probe_tunnel,
     rehash_addresses,
@@ -15,27 +16,42 @@ from engine.datapath.tables import (
 )
 from engine.errors import UsageError
 from engine.layout import (
+    ADDRESS_GONE,
     ADDRESS_HOST,
     ADDRESS_PREFIX,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
+    CONTROL_PACKETS,
+    CONTROL_STRAYS,
     CONTROL_TUNNELS,
     DOWNLINK,
     TUNNEL_CHECKED,
+    TUNNEL_ELSEWHERE,
+    TUNNEL_SEEN,
     UPLINK,
 )
+from engine.runtime.lines import Binding
 from engine.wire.addresses import format_address, parse_address, parse_prefix
 from engine.wire.endpoints import Endpoints
 
 Rows = npt.NDArray[Any]
 
 
-def check_address(text: str) -> None:
-    """UsageError unless `text` is an IPv4 or IPv6 address or an IPv6 /64."""
-    try:
-        parse_address(text.removesuffix("/64") if ":" in text else text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no address: {error}") from None
+def check_binding(binding: Binding) -> None:
+    """UsageError unless addresses are IPv4, IPv6 or IPv6 /64, and TEIDs can be a session's.
+
+    A TEID of 0 is nobody's (3GPP TS 29.281 5.1).
+    """
+    addresses, teids, gateway = binding
+    hosts = [text.removesuffix("/64") if ":" in text else text for text in addresses]
+    for text in [*hosts, *([] if gateway is None else [gateway])]:
+        try:
+            parse_address(text)
+        except ValueError as error:
+            raise UsageError(f"{text!r} is no address: {error}") from None
+    for teid in teids:
+        if teid is not None and not 0 < teid < 1 << 32:
+            raise UsageError(f"TEID {teid}: allowed: 1 to {(1 << 32) - 1}")
 
 
 class Sessions:
@@ -51,8 +67,7 @@ class Sessions:
 
     def bind_address(self, text: str, row: int, tunnelled: bool) -> None:
         """Give an address, or an IPv6 /64 prefix ("2001:db8::/64"), to a SIM."""
-        prefix = ADDRESS_PREFIX if text.endswith("/64") else ADDRESS_HOST
-        hi, lo = parse_address(text.partition("/")[0])
+        hi, lo, prefix = _address_key(text)
         self.bind_halves(hi, lo, row, prefix | (ADDRESS_TUNNELLED if tunnelled else 0))
 
     def bind_halves(self, hi: int, lo: int, row: int, kind: int) -> None:
@@ -61,41 +76,79 @@ class Sessions:
             larger = free_addresses(2 * len(self.addresses))
             rehash_addresses(self.addresses, larger)
             self.addresses = larger
+            self._address_count = int(np.count_nonzero(larger["row"] >= 0))
         slot = probe_address(self.addresses, hi, lo, kind & ADDRESS_PREFIX)
         entry = self.addresses[slot]
-        self._address_count += int(entry["row"]) < 0
+        self._address_count += int(entry["row"]) == -1
         entry["hi"], entry["lo"], entry["row"], entry["kind"] = hi, lo, row, kind
 
     def bind_tunnel(self, teid: int, receiver: str | None, row: int, direction: int) -> None:
         """Give a TEID to a SIM, at one receiver's outer address or at any (None)."""
-        endpoint = ANY_ENDPOINT
         if receiver is not None:
             endpoint = self.endpoints.intern(*parse_address(receiver))
+            self._set_tunnel(endpoint, teid, row, direction)
+            if int(self._tunnel(ANY_ENDPOINT, teid)["row"]) >= 0:
+                return
+            row, direction = -1, TUNNEL_ELSEWHERE
+        self._set_tunnel(ANY_ENDPOINT, teid, row, direction)
+        if self._control[CONTROL_PACKETS]:  # else no tunnel was made by a packet
+            self._lend(teid)
+
+    def _tunnel(self, endpoint: int, teid: int) -> Any:
+        return self.tunnels[probe_tunnel(self.tunnels, endpoint << 32 | teid)]
+
+    def _set_tunnel(self, endpoint: int, teid: int, row: int, direction: int) -> None:
         self.make_room()
-        slot = probe_tunnel(self.tunnels, endpoint << 32 | teid)
-        entry = self.tunnels[slot]
+        entry = self._tunnel(endpoint, teid)
         self._control[CONTROL_TUNNELS] += int(entry["key"]) == -1
         entry["key"], entry["row"], entry["direction"] = endpoint << 32 | teid, row, direction
 
-    def bind_line(
-        self,
-        row: int,
-        addresses: tuple[str, ...],
-        teids: tuple[int | None, int | None],
-        gateway: str | None,
-    ) -> None:
+    def _lend(self, teid: int) -> None:
+        lend_tunnel(self.tunnels, self._control, teid, len(self.endpoints))
+
+    def bind_line(self, row: int, binding: Binding) -> None:
         """All of a line: addresses, TEIDs (up, down), and the gateway that gave out the first.
 
         With addresses given, an uplink packet must come from one of them (N7).
         """
+        addresses, (teid_up, teid_down), gateway = binding
         for text in addresses:
-            self.bind_address(text, row, tunnelled=teids != (None, None))
-        teid_up, teid_down = teids
+            self.bind_address(text, row, tunnelled=(teid_up, teid_down) != (None, None))
         if teid_up is not None:
             direction = UPLINK | (TUNNEL_CHECKED if addresses else 0)
             self.bind_tunnel(teid_up, gateway, row, direction)
         if teid_down is not None:
             self.bind_tunnel(teid_down, None, row, DOWNLINK)
+
+    def rebind(self, row: int, old: Binding, given: Binding) -> Binding:
+        """A new session replaces a line's old one (N6); of what is not given, the old stays."""
+        self.release_line(row, old)
+        addresses = given[0] or old[0]
+        new = (addresses, *(old[1:] if given[1] == (None, None) else given[1:]))
+        self.bind_line(row, new)
+        return new
+
+    def release_line(self, row: int, binding: Binding) -> None:
+        """Undo `bind_line`, where nobody else has been given the address or TEID since."""
+        addresses, teids, gateway = binding
+        for text in addresses:
+            entry = self.addresses[probe_address(self.addresses, *_address_key(text))]
+            if int(entry["row"]) == row:
+                entry["row"] = ADDRESS_GONE
+        for teid, receiver in zip(teids, (gateway, None), strict=True):
+            if teid is not None:
+                self._release_tunnel(teid, receiver, row)
+
+    def _release_tunnel(self, teid: int, receiver: str | None, row: int) -> None:
+        if receiver is not None:
+            tunnel = self._tunnel(self.endpoints.intern(*parse_address(receiver)), teid)
+            if int(tunnel["row"]) == row:
+                tunnel["row"], tunnel["direction"] = -1, TUNNEL_SEEN
+                self._control[CONTROL_STRAYS] += 1
+        anywhere = self._tunnel(ANY_ENDPOINT, teid)
+        if int(anywhere["row"]) in (row, -1):
+            anywhere["row"], anywhere["direction"] = -1, 0
+        self._lend(teid)
 
     def make_room(self) -> None:
         """Double the tunnel table if it is three quarters full."""
@@ -122,6 +175,12 @@ class Sessions:
             }
             for _, teid, endpoint, t in sorted(found, key=lambda f: f[:2])
         ]
+
+
+def _address_key(text: str) -> tuple[int, int, int]:
+    """An address or IPv6 /64 as the table's key: its halves, and whether it is a prefix."""
+    prefix = ADDRESS_PREFIX if text.endswith("/64") else ADDRESS_HOST
+    return *parse_address(text.partition("/")[0]), prefix
 
 
 def _by_address(endpoints: Endpoints) -> list[int]:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from engine.accounting.sims import SideTables, SimTable
 from engine.datapath.meter import meter
+from engine.datapath.release import release
+from engine.errors import UsageError
 from engine.layout import (
     CONTROL_NEXT,
     CONTROL_SIDE_NEXT,
@@ -22,6 +24,8 @@ from engine.layout import (
 Rows = npt.NDArray[Any]
 OnStop = Callable[[int, Any], None]
 
+SHARDS_MAX = 64
+
 
 class Shard:
     """Side tables and control words of one shard."""
@@ -32,7 +36,9 @@ class Shard:
         self.control[CONTROL_SIDE_NEXT] = 1
         self.control[CONTROL_WINDOW_SKIP] = window_skip_days
 
-    def run(self, sims: SimTable, rates: Rows, work: Rows, verdicts: Rows, on_stop: OnStop) -> None:
+    def run(
+        self, sims: SimTable, rates: Rows, work: Rows, verdicts: Rows | None, on_stop: OnStop
+    ) -> None:
         """Meter all of `work`; `on_stop(stop code, work row)` sees to what a packet waits for."""
         control = self.control
         self.sides.reserve(int(control[CONTROL_SIDE_NEXT]) + min(len(work), sims.count))
@@ -40,10 +46,12 @@ class Shard:
         control[CONTROL_NEXT] = 0
         control[CONTROL_WORK] = len(work)
         while True:
-            meter(sims.rows, usage, shape, rates, work, verdicts, control)
+            meter(sims.rows, usage, shape, rates, work, control)
             if control[CONTROL_STOP] == STOP_END:
-                return
+                break
             on_stop(int(control[CONTROL_STOP]), work[int(control[CONTROL_NEXT])])
+        if verdicts is not None:
+            release(work, len(work), verdicts)
 
 
 class Shards:
@@ -54,6 +62,8 @@ class Shards:
     """
 
     def __init__(self, count: int, window_skip_days: int) -> None:
+        if not 1 <= count <= SHARDS_MAX:
+            raise UsageError(f"shards: {count}; allowed: 1 to {SHARDS_MAX}")
         self.all = [Shard(window_skip_days) for _ in range(count)]
         self.of_row: Rows = np.zeros(1024, dtype=np.int64)
         self._threads = ThreadPoolExecutor(count) if count > 1 else None
@@ -64,7 +74,9 @@ class Shards:
             self.of_row = np.concatenate([self.of_row, np.zeros_like(self.of_row)])
         self.of_row[row] = shard
 
-    def run(self, sims: SimTable, rates: Rows, work: Rows, verdicts: Rows, on_stop: OnStop) -> None:
+    def run(
+        self, sims: SimTable, rates: Rows, work: Rows, verdicts: Rows | None, on_stop: OnStop
+    ) -> None:
         """Meter `work`, every shard its own rows in their order."""
         if self._threads is None:
             self.all[0].run(sims, rates, work, verdicts, on_stop)

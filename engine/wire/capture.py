@@ -12,7 +12,7 @@ from engine.errors import CaptureError
 from engine.layout import INTERFACE, PACKET, PACKET_GTP, aligned_zeros
 from engine.wire import formats
 from engine.wire import state as st
-from engine.wire.blocks import PACKET_BLOCK_MAX, walk_blocks
+from engine.wire.blocks import BLOCK_BYTES, PACKET_BLOCK_MAX, walk_blocks
 from engine.wire.endpoints import Endpoints
 from engine.wire.link import SUPPORTED
 from engine.wire.merge import merge
@@ -178,16 +178,16 @@ class Capture:
         head = self._peek(min(4, self._held()))
         if not head:
             return self._fail(self._source.fault or "the file is empty")
-        if not enough or not formats.is_capture(head):
-            words = "neither a pcap nor a pcapng file: unknown magic number"
-            return self._fail(words if enough else self._source.fault or words)
         if head == formats.SECTION_MAGIC:
             self._walk = walk_blocks
             return True
+        order = formats.pcap_order(head) if enough else None
+        if order is None:
+            words = "neither a pcap nor a pcapng file: unknown magic number"
+            return self._fail(words if enough else self._source.fault or words)
         if not self._ensure(formats.PCAP_HEADER_BYTES):
             return self._end()
-        header = formats.pcap_header(self._peek(formats.PCAP_HEADER_BYTES))
-        assert header is not None
+        header = formats.pcap_header(self._peek(formats.PCAP_HEADER_BYTES), order)
         self._state[st.POS] += formats.PCAP_HEADER_BYTES
         self._state[st.BIG] = header.big
         self._state[st.HEADER_BYTES] = header.record_header_bytes
@@ -213,9 +213,7 @@ class Capture:
 
     def _declaration(self) -> bool:
         """pcapng: take in the section header or interface description at hand."""
-        if not self._ensure(12):
-            return self._end()
-        head = self._peek(12)
+        head = self._peek(BLOCK_BYTES)
         section = head[:4] == formats.SECTION_MAGIC
         big: bool | None = bool(self._state[st.BIG])
         if section:
@@ -376,7 +374,7 @@ class Capture:
 
 
 def sniff(path: str) -> int:
-    """MODE_GTP if a G-PDU is among the frames of the first SNIFF_BYTES of a capture, else MODE_IP."""
+    """MODE_GTP if a G-PDU is in the first SNIFF_BYTES of a capture, else MODE_IP."""
     capture = Capture(
         path,
         Endpoints(),

@@ -109,7 +109,11 @@ class Endpoints:
             self.table[slot] = entry
 
     def addresses(self) -> list[tuple[int, int]]:
-        """(high, low) of every interned address, at its number."""
+        """(high, low) of every interned address, at its number.
+
+        Where OTHERS was given out, `::` stands at it and at the numbers that nobody has.
+        """
         used = self.table[self.table["index"] >= 0]
         used = used[np.argsort(used["index"])]
-        return [(int(entry["hi"]), int(entry["lo"])) for entry in used]
+        found = [(int(entry["hi"]), int(entry["lo"])) for entry in used]
+        return found + [(0, 0)] * (ENDPOINTS_MAX - len(found) if self.overflows else 0)

@@ -24,7 +24,7 @@ _VERSION_DG_UX = (543, 0)
 
 _FCS_PRESENT = 0x04000000
 _FCS_SHIFT = 28
-"""link type field: count of 16-bit words of FCS in the four highest bits, if the bit above is set"""
+"""link type field: 16-bit words of FCS in the four highest bits, if the bit above is set"""
 
 OPTION_END = 0
 OPTION_TSRESOL = 9
@@ -56,24 +56,22 @@ class PcapHeader:
     interface: Interface
 
 
-def pcap_header(data: bytes) -> PcapHeader | None:
-    """The header of a pcap file, from its 24 bytes; None where the magic number is no known one."""
+def pcap_order(magic: bytes) -> str | None:
+    """The byte order of a pcap file, for `struct`, by its first four bytes; None if it is none."""
     for order in "<>":
-        magic, major, minor, snaplen, field = struct.unpack(order + "IHH8xII", data)
-        if magic in _MAGICS:
-            factor, record_header_bytes = _MAGICS[magic]
-            fcs_bytes = (field >> _FCS_SHIFT) * 2 if field & _FCS_PRESENT else 0
-            interface = Interface(field & 0xFFFF, fcs_bytes, snaplen, MULTIPLY, factor, 0)
-            swapped = (major, minor) <= _SWAPPED_UNTIL or (major, minor) == _VERSION_DG_UX
-            return PcapHeader(order == ">", record_header_bytes, swapped, interface)
+        if struct.unpack(order + "I", magic)[0] in _MAGICS:
+            return order
     return None
 
 
-def is_capture(data: bytes) -> bool:
-    """Whether a stream that begins with these four bytes is a pcap or pcapng file."""
-    return data == SECTION_MAGIC or any(
-        int.from_bytes(data, order) in _MAGICS for order in ("little", "big")
-    )
+def pcap_header(data: bytes, order: str) -> PcapHeader:
+    """The header of a pcap file of this byte order, from its 24 bytes."""
+    magic, major, minor, snaplen, field = struct.unpack(order + "IHH8xII", data)
+    factor, record_header_bytes = _MAGICS[magic]
+    fcs_bytes = (field >> _FCS_SHIFT) * 2 if field & _FCS_PRESENT else 0
+    interface = Interface(field & 0xFFFF, fcs_bytes, snaplen, MULTIPLY, factor, 0)
+    swapped = (major, minor) <= _SWAPPED_UNTIL or (major, minor) == _VERSION_DG_UX
+    return PcapHeader(order == ">", record_header_bytes, swapped, interface)
 
 
 def section_order(data: bytes) -> bool | None:

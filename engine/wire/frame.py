@@ -193,7 +193,7 @@ def take_frame(
     tally: Any,
     state: Any,
 ) -> Any:
-    """Parse the frame at `start`, sizes (captured, on the wire), into the row: ROW, NO_ROW, AGAIN."""
+    """Parse the frame at `start`, sizes (captured, on the wire): ROW, NO_ROW or AGAIN."""
     held, wire = sizes
     if wire < held or wire > WIRE_MAX:
         wire = held

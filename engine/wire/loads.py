@@ -1,8 +1,8 @@
 """Leaves that load integers from bytes; the caller has checked that the bytes are there.
 
 An index is made unsigned first: numba then has no wrap-around of negative indices to allow for, and
-LLVM sees one load with a byte swap instead of four loads and shifts. Bounds checks, where they are on,
-catch a negative index all the same.
+LLVM sees one load with a byte swap instead of four loads and shifts. Bounds checks, where they are
+on, catch a negative index all the same.
 """
 
 from typing import Any

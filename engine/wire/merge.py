@@ -41,8 +41,8 @@ class _Head:
 def _round(heads: list[_Head]) -> Packets:
     """All packets that nothing still unread can come before.
 
-    The stream whose batch ends first sets the limit. At the limit itself, streams before it in the order
-    of paths go in, and those behind it wait, as it may have more packets of that very time.
+    The stream whose batch ends first sets the limit. At the limit itself, streams before it in
+    the order of paths go in, and those behind it wait: it may have more packets of that time.
     """
     limiting = min(range(len(heads)), key=lambda k: (heads[k].last_ns(), k))
     limit_ns = heads[limiting].last_ns()

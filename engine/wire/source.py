@@ -1,4 +1,4 @@
-"""Where a capture's bytes come from: a file, a FIFO or standard input, compressed with gzip or not."""
+"""Where a capture's bytes come from: a file, a FIFO or standard input, with gzip or without."""
 
 import os
 import sys
@@ -59,6 +59,7 @@ class Source:
         self._inflate: zlib._Decompress | None = None
         self._input = b""
         """compressed bytes, or the beginning of a plain file"""
+        self._buffer = bytearray()
         self._started = False
 
     def _chunk(self, room: memoryview) -> int:
@@ -92,9 +93,10 @@ class Source:
         self._input = bytes(head[:filled])
         if self._input == GZIP_MAGIC:
             self._inflate = zlib.decompressobj(_GZIP_BITS)
+            self._buffer = bytearray(_CHUNK_BYTES)
 
     def read_into(self, room: memoryview) -> int:
-        """Fill `room` as far as the stream goes; the number of bytes, less than asked at the end."""
+        """Fill `room` as far as the stream goes; the number of bytes, fewer at the end."""
         if not self._started:
             self._start()
         room = room[: self._left]
@@ -119,38 +121,42 @@ class Source:
         return self._chunk(room)
 
     def _inflated(self, room: memoryview) -> int:
-        """Bytes of the members one after the other; zeros or garbage behind the last are ignored."""
-        buffer = bytearray(_CHUNK_BYTES)
-        while True:
-            assert self._inflate is not None
+        """Bytes of the members one after the other; what stands behind the last is ignored."""
+        assert self._inflate is not None
+        data = b""
+        while not data:
             if self._inflate.eof:
-                if not self._next_member(buffer):
+                if not self._next_member():
                     return 0
             elif not self._input:
-                count = self._chunk(memoryview(buffer))
-                if count == 0:
-                    self.fault = self.fault or "the gzip data end too early"
-                    return 0
-                self._input = bytes(buffer[:count])
+                self._input = self._compressed()
+            ended = not self._input
             try:
                 data = self._inflate.decompress(self._input, len(room))
             except zlib.error:
                 self.fault = "the gzip data are damaged"
                 return 0
             self._input = self._inflate.unconsumed_tail
-            if data:
-                room[: len(data)] = data
-                return len(data)
+            if ended and not data:
+                self.fault = self.fault or "the gzip data end too early"
+                return 0
+        room[: len(data)] = data
+        return len(data)
 
-    def _next_member(self, buffer: bytearray) -> bool:
+    def _compressed(self) -> bytes:
+        """The next piece of the file; empty at its end."""
+        count = self._chunk(memoryview(self._buffer))
+        return bytes(self._buffer[:count])
+
+    def _next_member(self) -> bool:
         """Begin the next gzip member, if there is one."""
         assert self._inflate is not None
         rest = self._inflate.unused_data
         while len(rest) < len(GZIP_MAGIC):
-            count = self._chunk(memoryview(buffer))
-            if count == 0:
+            piece = self._compressed()
+            if not piece:
                 return False
-            rest += bytes(buffer[:count])
+            rest += piece
         if not rest.startswith(GZIP_MAGIC):
             return False
         self._inflate = zlib.decompressobj(_GZIP_BITS)

@@ -35,7 +35,7 @@ def resolution(tsresol: int) -> tuple[int, int] | None:
 
 @leaf
 def binary_ns(half: Any, last: Any, digits: Any) -> Any:
-    """ns of a stamp of 2 * half + last units, 2^digits to the second, rounded down; or BAD_STAMP."""
+    """ns, rounded down, of 2 * half + last units, 2^digits to the second; or BAD_STAMP."""
     if digits == 0:
         seconds = 2 * half + last if half <= _SECONDS_MAX else half
         fraction = np.int64(0)
@@ -54,7 +54,7 @@ def binary_ns(half: Any, last: Any, digits: Any) -> Any:
 
 @leaf
 def stamp_ns(high: Any, low: Any, interface: Any) -> Any:
-    """ns since 1970 of the 64-bit stamp of a pcapng packet, rounded down; BAD_STAMP if too large."""
+    """ns since 1970 of a pcapng packet's 64-bit stamp, rounded down; BAD_STAMP if too large."""
     kind = np.int64(interface["kind"])
     factor = np.int64(interface["factor"])
     half = high << 31 | low >> 1

@@ -1,4 +1,4 @@
-"""The parser under every split, random bytes and mutated captures; its arithmetic against fractions."""
+"""The parser under every split, random bytes, mutated captures; its clocks against fractions."""
 
 import random
 import tempfile
@@ -193,6 +193,7 @@ def test_a_table_that_grows_in_mid_block_repeats_nothing() -> None:
     frames = [
         ethernet(tunnel(gtp(INNER[0]), SGW, f"10.9.{k // 250}.{k % 250}")) for k in range(600)
     ]
-    packets, capture = read(pcap(frames), MODE_GTP)
-    assert list(packets["endpoint"]) == list(range(600))
-    assert capture.messages[255] == capture.frames == 600
+    for data in (pcap(frames), pcapng(frames)):
+        packets, capture = read(data, MODE_GTP)
+        assert list(packets["endpoint"]) == list(range(600))
+        assert capture.messages[255] == capture.frames == 600
