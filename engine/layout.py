@@ -88,7 +88,7 @@ SIM = np.dtype(
         ("last_ns", "i8", (2,)),  # ns      time of the last refill, up and down               M
         ("charged", "i8", (2,)),  # packets << CHARGED_SHIFT | bytes forwarded as charged      M
         ("flags", "u2"),  # SIM_*                                                               M
-        ("profile", "u2"),  # index of the plan's numbers (RATE)
+        ("profile", "u2"),  # the plan's first row in RATE: uplink at high speed
         ("side", "i4"),  # index in USAGE and SHAPE, 0 while nothing needed them                M
     ]
 )
@@ -130,7 +130,7 @@ RATE_RESTRICTED = 2
 RATE_STATES = 3
 
 RATE = np.dtype(
-    [  # at (profile * RATE_STATES + state) * 2 + direction
+    [  # at SIM.profile + 2 * state + direction
         ("rate_bps", "i8"),  # bit/s
         ("cap_credit", "i8"),  # bit-ns: the burst
         ("queue_credit", "i8"),  # bit-ns: how far below 0 the credit may go
@@ -280,6 +280,8 @@ CONTROL_PACKETS = 12
 CONTROL_BYTES = 13
 CONTROL_STRAYS = 14
 """in, out: tunnels in the table that no session has"""
+CONTROL_BOUND = 15
+"""in: addresses that were given to SIMs by name; while 0, only those of `--ue-net` prefixes are looked up"""
 CONTROL_DROPS = 16
 """out: from here packets and bytes dropped, two words a code"""
 CONTROL_WORDS = CONTROL_DROPS + 2 * 64

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.jit import i8, i8s, kernel, rows
+from engine.jit import i8, i8s, kernel, rows, unsigned
 from engine.layout import (
     PACKET,
     PACKET_FRAGMENT,
@@ -24,9 +24,9 @@ def classify(packets, work, count, index, ranges, rules):  # type: ignore[no-unt
     first shows no ports, so it is not exempt (X4).
     """
     for k in range(count):
-        w = work[k]
+        w = work[unsigned(k)]
         flags = np.int64(w["flags"])
-        p = packets[np.int64(w["packet"])]
+        p = packets[unsigned(w["packet"])]
         packet_flags = np.int64(p["flags"])
         if packet_flags & PACKET_FRAGMENT or flags >> WORK_CODE_SHIFT:
             continue

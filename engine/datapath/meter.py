@@ -30,7 +30,6 @@ from engine.layout import (
     RATE_HIGH,
     RATE_RESTRICTED,
     RATE_SLOW,
-    RATE_STATES,
     SHAPE,
     SIM,
     SIM_ATTACHED,
@@ -60,8 +59,6 @@ AHEAD = 64
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
 _PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | 3 << SIM_BUCKET_SHIFT
 _CHARGED = verdict.CHARGED << WORK_CODE_SHIFT
-_STRIDE = np.uint64(2 * RATE_STATES)
-"""RATE rows of a plan; the first two are those of high speed"""
 
 
 @leaf
@@ -131,7 +128,7 @@ def state_of(sim, shape, rates, control, now_ns):  # type: ignore[no-untyped-def
     if flags & SIM_COUPON_ON and np.int64(sim["balance_bytes"]) > 0:
         return np.int64(RATE_HIGH)
     roll(shape, jst_day(now_ns))
-    limit_bytes = np.int64(rates[np.int64(sim["profile"]) * RATE_STATES * 2]["restriction_bytes"])
+    limit_bytes = np.int64(rates[np.int64(sim["profile"])]["restriction_bytes"])
     if restricted(shape, control[CONTROL_WINDOW_SKIP], limit_bytes):
         sim["flags"] = flags | SIM_REGULATED
         return np.int64(RATE_RESTRICTED)
@@ -145,7 +142,7 @@ def pass_metered(sim, w, usage, shape, rates, control):  # type: ignore[no-untyp
     now_ns = np.int64(w["time_ns"])
     size = np.int64(w["length"])
     direction = np.int64(w["flags"]) & WORK_DOWNLINK
-    base = np.int64(sim["profile"]) * RATE_STATES * 2
+    base = np.int64(sim["profile"])
     asks = np.int64(sim["flags"]) & (SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON
     if asks and np.int64(sim["balance_bytes"]) == 0:
         return np.int64(STOP_SLICE)  # D1: it holds nothing, and whether it is fast depends on that
@@ -179,7 +176,7 @@ def pass_metered(sim, w, usage, shape, rates, control):  # type: ignore[no-untyp
 @leaf
 def exceptional(sim, usage, shape, rates, w, control):  # type: ignore[no-untyped-def]
     """Whatever is not a plain charged packet. Returns a STOP code."""
-    base = np.int64(sim["profile"]) * RATE_STATES * 2
+    base = np.int64(sim["profile"])
     caps = rates[base]["cap_credit"], rates[base + 1]["cap_credit"]
     code = barred(sim, w)
     if code == 0 and np.int64(sim["flags"]) & SIM_ATTACHED == 0:
@@ -199,32 +196,34 @@ def run_plain(sims, rates, work, first, count):  # type: ignore[no-untyped-def]
 
     A function of its own with few tables, so that all of them stay in registers.
     """
-    for k in range(first, count):
+    k = first
+    while k < count:
         if k + AHEAD < count:
             prefetch(sims, unsigned(work[unsigned(k + AHEAD)]["row"]))
         w = work[unsigned(k)]
         sim = sims[unsigned(w["row"])]
-        size = np.int64(w["length"])
         way = np.int64(w["flags"])
         if np.int64(sim["flags"]) & _PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
-            return k
+            break
+        size = np.int64(w["length"])
         balance = np.int64(sim["balance_bytes"]) - size
         if balance < 0:
-            return k
+            break
         at = unsigned(way)
         now_ns = np.int64(w["time_ns"])
-        rate = rates[unsigned(sim["profile"]) * _STRIDE + at]
+        rate = rates[unsigned(sim["profile"]) + at]
         elapsed_ns = now_ns - np.int64(sim["last_ns"][at])
         credit = refilled(np.int64(sim["credit"][at]), rate, elapsed_ns) - size * CREDIT_PER_BYTE
         charged = np.int64(sim["charged"][at]) + size + CHARGED_PACKET
         if (credit | charged) < 0:  # it has to wait, or the counter has to be carried over
-            return k
+            break
         sim["credit"][at] = credit
         sim["last_ns"][at] = now_ns
         sim["balance_bytes"] = balance
         sim["charged"][at] = charged
         w["flags"] = way | _CHARGED
-    return count
+        k += 1
+    return k
 
 
 @kernel(rows(SIM), rows(USAGE), rows(SHAPE), rows(RATE), rows(WORK), i8s)

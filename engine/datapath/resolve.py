@@ -9,11 +9,13 @@ import numpy as np
 
 from engine import verdict
 from engine.datapath.tables import address_hash, find_address, mix, tunnel_slot
-from engine.jit import i8s, i8s2, kernel, leaf, prefetch, rows
+from engine.jit import i8s, i8s2, inlined, kernel, leaf, prefetch, rows, unsigned
 from engine.layout import (
     ADDRESS,
+    ADDRESS_HOST,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
+    CONTROL_BOUND,
     CONTROL_BYTES,
     CONTROL_DROPS,
     CONTROL_LOST_BYTES,
@@ -58,23 +60,25 @@ NEW = -2
 """answers of `subscriber`: no SIM's address; an address whose SIM has yet to be made"""
 
 
-@leaf
+@inlined
 def tunnel_key(p):  # type: ignore[no-untyped-def]
-    """The tunnel table's key of a G-PDU: TEID and receiver."""
-    return np.int64(p["endpoint"]) << 32 | np.int64(p["teid"])
+    """The tunnel table's key of a G-PDU: TEID and receiver; never negative, -1 becomes ANY_ENDPOINT."""
+    return (np.int64(p["endpoint"]) & ANY_ENDPOINT) << 32 | np.int64(p["teid"])
 
 
-@leaf
+@inlined
 def look_ahead(p, tunnels, addresses):  # type: ignore[no-untyped-def]
     """Ask for the table rows that a packet will need, a dozen packets early."""
     if np.int64(p["flags"]) & PACKET_GTP:
-        prefetch(tunnels, mix(tunnel_key(p)) & (len(tunnels) - 1))
+        prefetch(tunnels, unsigned(mix(tunnel_key(p)) & (len(tunnels) - 1)))
     mask = len(addresses) - 1
-    prefetch(addresses, address_hash(np.int64(p["src_hi"]), np.int64(p["src_lo"]), 0) & mask)
-    prefetch(addresses, address_hash(np.int64(p["dst_hi"]), np.int64(p["dst_lo"]), 0) & mask)
+    source = address_hash(np.int64(p["src_hi"]), np.int64(p["src_lo"]), ADDRESS_HOST)
+    prefetch(addresses, unsigned(source & mask))
+    destination = address_hash(np.int64(p["dst_hi"]), np.int64(p["dst_lo"]), ADDRESS_HOST)
+    prefetch(addresses, unsigned(destination & mask))
 
 
-@leaf
+@inlined
 def in_nets(nets, hi, lo):  # type: ignore[no-untyped-def]
     """True if an address lies in one of the prefixes (rows: hi, lo, mask hi, mask lo)."""
     for k in range(len(nets)):
@@ -84,20 +88,22 @@ def in_nets(nets, hi, lo):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def subscriber(addresses, nets, hi, lo):  # type: ignore[no-untyped-def]
+def subscriber(addresses, nets, control, hi, lo):  # type: ignore[no-untyped-def]
     """Index in the address table, NOBODY, or NEW for an address of a `--ue-net` prefix."""
+    if control[CONTROL_BOUND] == 0 and not in_nets(nets, hi, lo):
+        return np.int64(NOBODY)
     slot = find_address(addresses, hi, lo)
     if slot >= 0:
         return slot
     return np.int64(NEW if in_nets(nets, hi, lo) else NOBODY)
 
 
-@leaf
+@inlined
 def emit(work, control, packet, row, flags):  # type: ignore[no-untyped-def]
     """Append a row of work for the meter; the engine's time is already in `control`."""
     at = control[CONTROL_WORK]
     control[CONTROL_WORK] = at + 1
-    row_of_work = work[at]
+    row_of_work = work[unsigned(at)]
     row_of_work["time_ns"] = control[CONTROL_NOW_NS]
     row_of_work["row"] = row
     row_of_work["flags"] = flags
@@ -127,7 +133,7 @@ def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
     tunnels that no session has, only so many are listed (UNLISTED).
     """
     slot = tunnel_slot(tunnels, key)
-    if np.int64(tunnels[slot]["key"]) == key:
+    if np.int64(tunnels[unsigned(slot)]["key"]) == key:
         return slot
     if control[CONTROL_TUNNELS] >= 3 * len(tunnels) // 4:
         return np.int64(FULL)
@@ -136,7 +142,7 @@ def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
         if control[CONTROL_STRAYS] >= STRAYS_MAX:
             return np.int64(UNLISTED)
         control[CONTROL_STRAYS] += 1
-    new = tunnels[slot]
+    new = tunnels[unsigned(slot)]
     new["row"] = np.int64(anywhere["row"])
     new["direction"] = np.int64(anywhere["direction"]) | TUNNEL_SEEN
     new["key"] = key
@@ -144,14 +150,14 @@ def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@leaf
+@inlined
 def count_tunnel(tunnels, control, slot, length):  # type: ignore[no-untyped-def]
     """Count a G-PDU in its tunnel."""
     if slot == UNLISTED:
         control[CONTROL_TUNNELS_OVER] += 1
     else:
-        tunnels[slot]["packets"] += 1
-        tunnels[slot]["inner_bytes"] += length
+        tunnels[unsigned(slot)]["packets"] += 1
+        tunnels[unsigned(slot)]["inner_bytes"] += length
 
 
 @leaf
@@ -162,7 +168,7 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
     code = np.int64(p["code"])
     if code == 0 and np.int64(tunnel["direction"]) & TUNNEL_CHECKED:
         slot = find_address(addresses, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
-        if slot < 0 or np.int64(addresses[slot]["row"]) != row:
+        if slot < 0 or np.int64(addresses[unsigned(slot)]["row"]) != row:
             code = np.int64(verdict.DROP_SPOOF)
     emit(work, control, packet, row, direction | code << WORK_CODE_SHIFT)
 
@@ -170,7 +176,7 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
 @leaf
 def strange(tunnels, slot):  # type: ignore[no-untyped-def]
     """Drop code of a G-PDU for whose TEID there is no session at its receiver (B18, B19)."""
-    elsewhere = slot >= 0 and np.int64(tunnels[slot]["direction"]) & TUNNEL_ELSEWHERE
+    elsewhere = slot >= 0 and np.int64(tunnels[unsigned(slot)]["direction"]) & TUNNEL_ELSEWHERE
     return np.int64(verdict.DROP_PEER if elsewhere else verdict.DROP_TEID)
 
 
@@ -183,14 +189,18 @@ def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packe
         return np.int64(STOP_END)
     for direction in (UPLINK, DOWNLINK):
         if direction == UPLINK:
-            slot = subscriber(addresses, nets, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+            slot = subscriber(
+                addresses, nets, control, np.int64(p["src_hi"]), np.int64(p["src_lo"])
+            )
         else:
-            slot = subscriber(addresses, nets, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+            slot = subscriber(
+                addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"])
+            )
         if slot == NEW:
             control[CONTROL_SUBSCRIBED] = direction
             return np.int64(STOP_SUBSCRIBER)
-        if slot >= 0 and np.int64(addresses[slot]["kind"]) & ADDRESS_TUNNELLED == 0:
-            emit(work, control, packet, np.int64(addresses[slot]["row"]), direction)
+        if slot >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_TUNNELLED == 0:
+            emit(work, control, packet, np.int64(addresses[unsigned(slot)]["row"]), direction)
             return np.int64(STOP_END)
     lose(verdicts, control, packet, unknown)
     return np.int64(STOP_END)
@@ -213,8 +223,8 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
     if np.int64(p["code"]) != 0 and nowhere(p):
         lose(verdicts, control, packet, np.int64(p["code"]))
         return np.int64(STOP_END)
-    source = subscriber(addresses, nets, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
-    destination = subscriber(addresses, nets, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+    source = subscriber(addresses, nets, control, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+    destination = subscriber(addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
     if source == NEW or destination == NEW:
         control[CONTROL_SUBSCRIBED] = UPLINK if source == NEW else DOWNLINK
         return np.int64(STOP_SUBSCRIBER)
@@ -222,10 +232,10 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
     if source < 0 and destination < 0:
         control[CONTROL_NOT_USER] += 1
     if source >= 0:
-        emit(work, control, packet, np.int64(addresses[source]["row"]), UPLINK | code)
+        emit(work, control, packet, np.int64(addresses[unsigned(source)]["row"]), UPLINK | code)
     if destination >= 0:
         quiet = WORK_QUIET if source >= 0 else 0
-        row = np.int64(addresses[destination]["row"])
+        row = np.int64(addresses[unsigned(destination)]["row"])
         emit(work, control, packet, row, DOWNLINK | quiet | code)
     return np.int64(STOP_END)
 
@@ -242,16 +252,16 @@ def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type
     count = len(packets)
     for k in range(control[CONTROL_NEXT], count):
         if k + AHEAD < count:
-            look_ahead(packets[k + AHEAD], tunnels, addresses)
-        p = packets[k]
+            look_ahead(packets[unsigned(k + AHEAD)], tunnels, addresses)
+        p = packets[unsigned(k)]
         packet = (np.int64(k), np.int64(p["length"]))
         control[CONTROL_NOW_NS] = max(control[CONTROL_NOW_NS], np.int64(p["time_ns"]))
         if np.int64(p["flags"]) & PACKET_GTP:
             slot = tunnel_of(tunnels, control, tunnel_key(p))
             if slot == FULL:
                 stop = np.int64(STOP_TUNNELS)
-            elif slot >= 0 and np.int64(tunnels[slot]["row"]) >= 0:
-                by_tunnel(p, tunnels[slot], addresses, work, control, packet)
+            elif slot >= 0 and np.int64(tunnels[unsigned(slot)]["row"]) >= 0:
+                by_tunnel(p, tunnels[unsigned(slot)], addresses, work, control, packet)
                 stop = np.int64(STOP_END)
             else:
                 code = strange(tunnels, slot)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import layout
-from engine.jit import i8, i8s, kernel, leaf, rows
+from engine.jit import i8, i8s, inlined, kernel, leaf, rows, unsigned
 from engine.layout import (
     ADDRESS,
     ADDRESS_HOST,
@@ -29,7 +29,7 @@ _MIX_B = 0x297A2D39
 _MIX_C = 0x1B56C4E9
 
 
-@leaf
+@inlined
 def mix(word):  # type: ignore[no-untyped-def]
     """Spread the bits of a 64-bit word; products stay below 2^63, so plain Python agrees."""
     low = (word & _WORD) * _MIX_A
@@ -40,22 +40,22 @@ def mix(word):  # type: ignore[no-untyped-def]
     return h ^ h >> 31
 
 
-@leaf
+@inlined
 def tunnel_slot(tunnels, key):  # type: ignore[no-untyped-def]
     """Index of the tunnel's row, or of the free row where it belongs."""
     mask = len(tunnels) - 1
     slot = mix(key) & mask
     while True:
-        found = np.int64(tunnels[slot]["key"])
+        found = np.int64(tunnels[unsigned(slot)]["key"])
         if found == key or found == -1:
             return slot
         slot = (slot + 1) & mask
 
 
-@leaf
+@inlined
 def address_hash(hi, lo, prefix):  # type: ignore[no-untyped-def]
     """Hash of an address (`prefix` 0) or of a /64 (1)."""
-    return mix(hi ^ mix(lo + prefix))
+    return mix(lo ^ hi << 21 ^ hi >> 11 ^ prefix)
 
 
 @leaf
@@ -64,7 +64,7 @@ def address_slot(addresses, hi, lo, prefix):  # type: ignore[no-untyped-def]
     mask = len(addresses) - 1
     slot = address_hash(hi, lo, prefix) & mask
     while True:
-        row = addresses[slot]
+        row = addresses[unsigned(slot)]
         if np.int64(row["row"]) == -1:
             return slot
         same = np.int64(row["hi"]) == hi and np.int64(row["lo"]) == lo
@@ -77,11 +77,11 @@ def address_slot(addresses, hi, lo, prefix):  # type: ignore[no-untyped-def]
 def find_address(addresses, hi, lo):  # type: ignore[no-untyped-def]
     """Index of the row whose address or /64 holds (hi, lo), or -1."""
     slot = address_slot(addresses, hi, lo, ADDRESS_HOST)
-    if np.int64(addresses[slot]["row"]) >= 0:
+    if np.int64(addresses[unsigned(slot)]["row"]) >= 0:
         return slot
     if hi != 0:  # IPv4 has no prefixes here
         slot = address_slot(addresses, hi, np.int64(0), ADDRESS_PREFIX)
-        if np.int64(addresses[slot]["row"]) >= 0:
+        if np.int64(addresses[unsigned(slot)]["row"]) >= 0:
             return slot
     return np.int64(-1)
 

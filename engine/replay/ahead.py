@@ -40,7 +40,8 @@ class Ahead:
                     return
                 if len(copy) < len(batch):
                     copy = np.zeros(len(batch), dtype=PACKET)
-                copy[: len(batch)] = batch
+                # numpy copies records field by field; as bytes it is one move
+                copy[: len(batch)].view(np.uint8)[:] = batch.view(np.uint8)
                 self._ready.put(copy[: len(batch)])
             self._ready.put(None)
         except BaseException as error:  # handed to the reader of the batches, who raises it

@@ -85,7 +85,7 @@ class Engine:
         self.rates = rate_table(settings)
         self.exempt = ExemptTable(settings.exempt.endpoints, parse_prefix)
         self._credits = Credits(self.quota)
-        self._profiles = {plan.name: at for at, plan in enumerate(settings.plans)}
+        self._profiles = {plan.name: at * RATE_STATES * 2 for at, plan in enumerate(settings.plans)}
         self._given: dict[str, Contract] = {}
         self._events: list[Event] = []
         self.refusals: list[str] = []
@@ -155,7 +155,7 @@ class Engine:
 
     def _add_line(self, contract: ContractState, line: Line) -> LineState:
         flags = SIM_COUPON_ON * line.coupon | SIM_IN_SERVICE * line.in_service
-        base = contract.profile * RATE_STATES * 2
+        base = contract.profile
         burst = int(self.rates[base]["cap_credit"]), int(self.rates[base + 1]["cap_credit"])
         state = LineState(
             row=self.sims.count,
@@ -168,7 +168,7 @@ class Engine:
         )
         self.book.add(state)
         state.initial_balance_bytes = self.quota.open_line(state, line.balance_bytes)
-        self.sims.add(contract.profile, flags, state.initial_balance_bytes, burst)
+        self.sims.add(base, flags, state.initial_balance_bytes, burst)
         self.shards.place(state.row, contract.shard)
         state.bound = (line.addresses, (line.teid_up, line.teid_down), line.gateway)
         self.sessions.bind_line(state.row, state.bound)

@@ -12,7 +12,6 @@ from engine.layout import (
     CONTROL_LOST_PACKETS,
     CONTROL_PACKETS,
     DOWNLINK,
-    RATE_STATES,
     SIM_COUPON_ON,
     SIM_IN_SERVICE,
     UPLINK,
@@ -44,7 +43,7 @@ def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
     row = engine.sims.rows[line.row]
     sides = engine.shards.all[line.contract.shard].sides
     flags = int(row["flags"])
-    limit_bytes = int(engine.rates[line.contract.profile * RATE_STATES * 2]["restriction_bytes"])
+    limit_bytes = int(engine.rates[line.contract.profile]["restriction_bytes"])
     day = day_of(engine.now_ns)
     slow = slow_bytes_of(sides.shape[int(row["side"])], day, engine.window_skip_days)
     return {

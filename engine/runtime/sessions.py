@@ -21,6 +21,7 @@ from engine.layout import (
     ADDRESS_PREFIX,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
+    CONTROL_BOUND,
     CONTROL_PACKETS,
     CONTROL_STRAYS,
     CONTROL_TUNNELS,
@@ -68,6 +69,7 @@ class Sessions:
     def bind_address(self, text: str, row: int, tunnelled: bool) -> None:
         """Give an address, or an IPv6 /64 prefix ("2001:db8::/64"), to a SIM."""
         hi, lo, prefix = _address_key(text)
+        self._control[CONTROL_BOUND] += 1
         self.bind_halves(hi, lo, row, prefix | (ADDRESS_TUNNELLED if tunnelled else 0))
 
     def bind_halves(self, hi: int, lo: int, row: int, kind: int) -> None:
@@ -101,6 +103,8 @@ class Sessions:
         self.make_room()
         entry = self._tunnel(endpoint, teid)
         self._control[CONTROL_TUNNELS] += int(entry["key"]) == -1
+        stray = int(entry["direction"]) & TUNNEL_SEEN and int(entry["row"]) < 0
+        self._control[CONTROL_STRAYS] -= bool(stray)
         entry["key"], entry["row"], entry["direction"] = endpoint << 32 | teid, row, direction
 
     def _lend(self, teid: int) -> None:
@@ -158,22 +162,26 @@ class Sessions:
             self.tunnels = larger
 
     def tunnel_report(self) -> list[dict[str, Any]]:
-        """Every tunnel that carried G-PDUs, by destination and TEID."""
-        names = [format_address(hi, lo) for hi, lo in self.endpoints.addresses()]
-        order = {index: at for at, index in enumerate(_by_address(self.endpoints))}
-        seen = self.tunnels[self.tunnels["packets"] > 0]
-        found = [
-            (order[int(t["key"]) >> 32], int(t["key"]) & 0xFFFFFFFF, int(t["key"]) >> 32, t)
-            for t in seen
-        ]
+        """Every tunnel that carried G-PDUs, by destination address and TEID.
+
+        The order never depends on which was seen first. The destination of an embedding program's
+        packets whose `endpoint` was never interned is "", and they come last.
+        """
+        addresses = self.endpoints.addresses()
+        nowhere = len(addresses)
+        names = [*(format_address(hi, lo) for hi, lo in addresses), ""]
+        unsigned = [(hi % (1 << 64), lo % (1 << 64)) for hi, lo in addresses]
+        order = sorted(range(nowhere), key=unsigned.__getitem__)
+        place = {index: at for at, index in enumerate(order)}
+        found = []
+        for tunnel in self.tunnels[self.tunnels["packets"] > 0]:
+            endpoint, teid = divmod(int(tunnel["key"]), 1 << 32)
+            counts = int(tunnel["packets"]), int(tunnel["inner_bytes"])
+            found.append((place.get(endpoint, endpoint), teid, min(endpoint, nowhere), *counts))
+        fields = ("teid", "destination", "packets", "inner_bytes")
         return [
-            {
-                "teid": teid,
-                "destination": names[endpoint],
-                "packets": int(t["packets"]),
-                "inner_bytes": int(t["inner_bytes"]),
-            }
-            for _, teid, endpoint, t in sorted(found, key=lambda f: f[:2])
+            dict(zip(fields, (teid, names[endpoint], *counts), strict=True))
+            for _, teid, endpoint, *counts in sorted(found)
         ]
 
 
@@ -181,10 +189,3 @@ def _address_key(text: str) -> tuple[int, int, int]:
     """An address or IPv6 /64 as the table's key: its halves, and whether it is a prefix."""
     prefix = ADDRESS_PREFIX if text.endswith("/64") else ADDRESS_HOST
     return *parse_address(text.partition("/")[0]), prefix
-
-
-def _by_address(endpoints: Endpoints) -> list[int]:
-    """Indices of the endpoints in ascending order of their addresses, so that reports never depend
-    on which was seen first."""
-    unsigned = [(hi % (1 << 64), lo % (1 << 64)) for hi, lo in endpoints.addresses()]
-    return sorted(range(len(unsigned)), key=unsigned.__getitem__)

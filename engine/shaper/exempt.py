@@ -26,6 +26,15 @@ ANY_PORT = 0
 SLOTS = 1 << 16
 
 
+Span = tuple[int, int, list[int]]
+"""first and last address, rules"""
+_HALF = (1 << 127) - 1
+
+
+def _is_v4(first: int, last: int) -> bool:
+    return first >> 32 == last >> 32 == V4_MAPPED >> 32
+
+
 def _signed(word: int) -> int:
     return word - _U64 if word >= _U64 >> 1 else word
 
@@ -37,7 +46,7 @@ def _slot_of(address: int) -> int:
     return SLOTS + (address >> 112)
 
 
-def _intervals(spans: list[tuple[int, int, list[int]]]) -> list[tuple[int, int, list[int]]]:
+def _intervals(spans: list[Span]) -> list[Span]:
     """Disjoint (first, last, rules) in ascending order out of overlapping ones, in one sweep."""
     edges: dict[int, list[tuple[int, list[int]]]] = {}
     for first, last, rules in spans:
@@ -62,7 +71,8 @@ class ExemptTable:
     """
 
     def __init__(self, endpoints: tuple[Endpoint, ...], parse_prefix: Any) -> None:
-        spans = []
+        # IPv4 apart and first, as in the first table: an IPv6 prefix around ::ffff:0:0 is not IPv4.
+        spans: tuple[list[Span], list[Span]] = ([], [])
         for endpoint in endpoints:
             anything = WITH_PORTS if endpoint.ports else (ANY_PROTOCOL,)
             rules = [
@@ -73,9 +83,15 @@ class ExemptTable:
             for text in endpoint.prefixes:
                 hi, lo, mask_hi, mask_lo = (word % _U64 for word in parse_prefix(text))
                 first = hi << 64 | lo
-                size = (mask_hi << 64 | mask_lo) ^ ((1 << 128) - 1)
-                spans.append((first, first + size, rules))
-        cut = [piece for span in _intervals(spans) for piece in _by_slot(*span)]
+                last = first + ((mask_hi << 64 | mask_lo) ^ ((1 << 128) - 1))
+                if last - first >= _HALF:
+                    raise ConfigError(
+                        f"exempt endpoint {endpoint.name}: {text} covers half of the Internet; "
+                        "give narrower prefixes"
+                    )
+                spans[not _is_v4(first, last)].append((first, last, rules))
+        ranges = [*_intervals(spans[0]), *_intervals(spans[1])]
+        cut = [piece for span in ranges for piece in _by_slot(*span)]
         self.ranges: Rows = np.zeros(max(1, len(cut)), dtype=RANGE)
         self.index: Rows = np.zeros(2 * SLOTS + 1, dtype=np.int64)
         counts = np.zeros(2 * SLOTS, dtype=np.int64)
@@ -91,13 +107,10 @@ class ExemptTable:
         self.count = len(cut)
 
 
-def _by_slot(first: int, last: int, rules: list[int]) -> list[tuple[int, int, list[int]]]:
+def _by_slot(first: int, last: int, rules: list[int]) -> list[Span]:
     """The parts of a range that lie in one slot of the first table each."""
     pieces = []
-    v4 = first >> 32 == V4_MAPPED >> 32
-    shift = 16 if v4 else 112
-    if not v4 and first >> 112 != last >> 112 and last - first >= 1 << 127:
-        raise ConfigError("exempt: a prefix that covers half of the Internet cannot be meant")
+    shift = 16 if _is_v4(first, last) else 112
     while first <= last:
         end = min(last, (first >> shift << shift) + (1 << shift) - 1)
         pieces.append((first, end, rules))
