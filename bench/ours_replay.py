@@ -1,6 +1,7 @@
 """`pktoll replay` on the benchmark's capture, through the command itself."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,13 @@ from bench.rounds import Round
 OPTIONS = ("--ue-net", "10.0.0.0/8", "--format", "json")
 
 
-def replay(capture: Path) -> Round:
-    """One run: ns per packet, reading included and compiling not, as its own `timing` says."""
+def replay(capture: Path, cores: set[int]) -> Round:
+    """One run on these cores: ns per packet, reading included and compiling not, as its `timing` says."""
     command = [sys.executable, "-m", "engine", "replay", str(capture), *OPTIONS]
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)  # the command inherits it
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    os.sched_setaffinity(0, here)
     if done.returncode != 0:
         raise SystemExit(f"bench: pktoll replay failed ({done.returncode}): {done.stderr.strip()}")
     report = json.loads(done.stdout)

@@ -10,6 +10,7 @@ the file.
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -41,8 +42,11 @@ def meter(sims: int, packets: int, count: int) -> list[Row]:
         return rounds.take_turns("meter", sims, runners, count)
 
 
-def replay(packets: int, count: int) -> list[Row]:
-    """`pktoll replay` of a capture of `packets` G-PDUs; the capture is kept for the next time."""
+def replay(packets: int, count: int, cores: set[int]) -> list[Row]:
+    """`pktoll replay` of a capture of `packets` G-PDUs; the capture is kept for the next time.
+
+    Once on one core, as the peers run, and once on all of them: it reads ahead in a second thread.
+    """
     from bench import ours_replay
 
     path = BUILD / f"gtp-{packets}.pcap"
@@ -50,7 +54,10 @@ def replay(packets: int, count: int) -> list[Row]:
         part = path.with_suffix(".part")
         capture.write(part, packets)
         part.rename(path)
-    runners: dict[str, Runner] = {OURS: lambda: ours_replay.replay(path)}
+    runners: dict[str, Runner] = {
+        OURS: lambda: ours_replay.replay(path, cores),
+        f"{OURS}/1 core": lambda: ours_replay.replay(path, {min(cores)}),
+    }
     with ExitStack() as stack:
         for name in ("pcap_read", "pcap_gtp"):
             if Peer.built(name):
@@ -128,6 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
         meter_packets = 1 << 15
     subprocess.run([str(Path(__file__).with_name("build.sh"))], check=True)
     BUILD.mkdir(exist_ok=True)
+    cores = os.sched_getaffinity(0)
     core = rounds.pin()
     found: list[Row] = []
     if "meter" in options.sections:
@@ -136,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
             found += meter(sims, meter_packets, options.rounds)
     if "replay" in options.sections:
         print(f"bench: replay, {options.packets} packets ...", file=sys.stderr)
-        found += replay(options.packets, options.rounds)
+        found += replay(options.packets, options.rounds, cores)
     if options.json:
         print(json.dumps(as_json(found, core), indent=2))
     else:

@@ -281,7 +281,7 @@ CONTROL_BYTES = 13
 CONTROL_STRAYS = 14
 """in, out: tunnels in the table that no session has"""
 CONTROL_BOUND = 15
-"""in: addresses that were given to SIMs by name; while 0, only those of `--ue-net` prefixes are looked up"""
+"""in: addresses given to SIMs by name; while 0, only those of `--ue-net` prefixes are looked up"""
 CONTROL_DROPS = 16
 """out: from here packets and bytes dropped, two words a code"""
 CONTROL_WORDS = CONTROL_DROPS + 2 * 64

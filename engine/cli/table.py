@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from engine import units
@@ -46,7 +47,8 @@ def show(document: dict[str, Any], console: Console | None = None) -> None:
 
 
 def _name(sim: dict[str, Any]) -> str:
-    return str(sim["msisdn"] or sim["imsi"] or sim["iccid"] or sim["address"] or sim["contract"])
+    names = (sim[name] for name in ("msisdn", "imsi", "iccid", "address", "contract"))
+    return escape(str(next(filter(None, names))))
 
 
 def _state(sim: dict[str, Any]) -> str:
@@ -65,7 +67,7 @@ def _table(title: str) -> Table:
 
 
 CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
-NARROW = 100
+NARROW = 116
 """columns of a terminal below which the table shows less"""
 MINOR = {"packets", "free", "waited", "slices"}
 
@@ -115,8 +117,8 @@ def _contracts(document: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for contract in contracts[:SIMS_SHOWN]:
         table.add_row(
-            contract["code"],
-            contract["plan"],
+            escape(contract["code"]),
+            escape(contract["plan"]),
             size(contract["credited_bytes"]),
             size(contract["granted_bytes"]),
             size(contract["expired_bytes"]),

@@ -109,10 +109,10 @@ def _digits(least: int, most: int) -> object:
     )
 
 
-Imsi = Annotated[str, _digits(6, 15)]
+Imsi = Annotated[str, _digits(5, 15)]
 """ITU-T E.212: country, network and subscriber, 15 digits at most"""
-Iccid = Annotated[str, _digits(18, 20)]
-"""ITU-T E.118: 19 digits with the check digit; some cards carry 18 or 20"""
+Iccid = Annotated[str, _digits(10, 22)]
+"""ITU-T E.118: 19 digits with the check digit; some cards carry 18 or 20, and laboratories use others"""
 Msisdn = Annotated[str, _digits(5, 15)]
 """ITU-T E.164: 15 digits at most"""
 Teid = Annotated[int, Field(strict=True, ge=1, le=TEID_MAX)]
@@ -130,7 +130,7 @@ class Coupon:
     __pydantic_config__ = STRICT
 
     kind: Literal["bundle", "topup"]
-    bytes: Annotated[int, Field(strict=True, ge=1, le=BYTES_MAX)]
+    bytes: Annotated[int, Field(strict=True, ge=0, le=BYTES_MAX)]
     expires: Month
 
 

@@ -151,14 +151,14 @@ def test_a_wrong_contract_says_where_and_what_is_allowed(text: str, fault: str) 
             '7:8: contract[0].line[0].imsi: "4401000000000012" is not',
         ),
         (
-            {"imsi": '"44010"'},
-            '7:8: contract[0].line[0].imsi: "44010" is not allowed; allowed: 6 to 15',
+            {"imsi": '"4401"'},
+            '7:8: contract[0].line[0].imsi: "4401" is not allowed; allowed: 5 to 15',
         ),
         ({"imsi": '"٤٤٠١٠٠٠"'}, r'7:8: contract[0].line[0].imsi: "\u0664'),
         ({"imsi": '"440100000000001\\n"'}, "7:8: contract[0].line[0].imsi: "),
         (
             {"iccid": '"8981"'},
-            '7:9: contract[0].line[0].iccid: "8981" is not allowed; allowed: 18 to 20',
+            '7:9: contract[0].line[0].iccid: "8981" is not allowed; allowed: 10 to 22',
         ),
         ({"msisdn": '"+819012345678"'}, "7:10: contract[0].line[0].msisdn: "),
         (
@@ -269,10 +269,6 @@ def test_codes_may_hold_quotes_and_any_letters(tmp_path: Path) -> None:
         (
             ("extra", 1, "2013-12"),
             '6:8: contract[0].coupon[0].kind: "extra" is not allowed; allowed: "bu',
-        ),
-        (
-            ("topup", 0, "2013-12"),
-            "7:9: contract[0].coupon[0].bytes: 0 is not allowed; allowed: an int",
         ),
         (("topup", -1, "2013-12"), "7:9: contract[0].coupon[0].bytes: -1 is not allowed;"),
         (
