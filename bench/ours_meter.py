@@ -82,14 +82,14 @@ def prepare(sims: int, packets: int) -> Callable[[], float]:
 
     def one_round() -> float:
         nonlocal metered
-        before = int(tables.sims["charged_packets"].sum(dtype=np.int64))
+        before = int((tables.sims["charged"] >> layout.CHARGED_SHIFT).sum())
         took_ns = 0
         for first in range(0, packets, BATCH_ROWS):
             batch = tables.work[: min(BATCH_ROWS, packets - first)]
             _fill(batch, random, sims, STEP_NS * metered)
             took_ns += _meter(tables, batch)
             metered += len(batch)
-        charged = int(tables.sims["charged_packets"].sum(dtype=np.int64)) - before
+        charged = int((tables.sims["charged"] >> layout.CHARGED_SHIFT).sum()) - before
         if charged != packets:
             raise SystemExit(f"bench: {charged} of {packets} packets were charged, all should be")
         return took_ns / packets

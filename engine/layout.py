@@ -297,4 +297,4 @@ STOP_SLICE = 2
 STOP_SUBSCRIBER = 3
 """an address of a `--ue-net` prefix is seen for the first time"""
 STOP_TUNNELS = 4
-"""the tunnel table is three quarters full"""
+"""the tunnel table has to grow"""

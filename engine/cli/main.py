@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import click
 
@@ -35,6 +36,12 @@ class Lazy(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # seen here, because click would make it an error
+            _quiet_exit()
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -65,10 +72,10 @@ def fail(text: str) -> None:
         sys.stderr.write(f"pktoll: {line}\n")
 
 
-def _quiet_exit(status: int) -> None:
+def _quiet_exit() -> NoReturn:
     """Leave although the reader of standard output has gone; the interpreter must not flush to it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(status)
+    sys.exit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(str(error))
         sys.exit(error.exit_status)
     except BrokenPipeError:
-        _quiet_exit(0)
+        _quiet_exit()
     except MemoryError:
         fail("out of memory; give the process more, or split the run")
         sys.exit(1)

@@ -8,7 +8,7 @@ destination for downlink, and both legs where a packet runs from one SIM to anot
 import numpy as np
 
 from engine import verdict
-from engine.datapath.tables import address_hash, find_address, mix, tunnel_slot
+from engine.datapath.tables import address_hash, find_address, mix, most, tunnel_slot
 from engine.jit import i8s, i8s2, inlined, kernel, leaf, prefetch, rows, unsigned
 from engine.layout import (
     ADDRESS,
@@ -87,7 +87,7 @@ def in_nets(nets, hi, lo):  # type: ignore[no-untyped-def]
     return False
 
 
-@leaf
+@inlined
 def subscriber(addresses, nets, control, hi, lo):  # type: ignore[no-untyped-def]
     """Index in the address table, NOBODY, or NEW for an address of a `--ue-net` prefix."""
     if control[CONTROL_BOUND] == 0 and not in_nets(nets, hi, lo):
@@ -125,7 +125,7 @@ def lose(verdicts, control, packet, code):  # type: ignore[no-untyped-def]
     verdicts[packet[0]]["code"] = code
 
 
-@leaf
+@inlined
 def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
     """Row of the G-PDU's tunnel, made when it is new; FULL where the table must grow first.
 
@@ -135,7 +135,7 @@ def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
     slot = tunnel_slot(tunnels, key)
     if np.int64(tunnels[unsigned(slot)]["key"]) == key:
         return slot
-    if control[CONTROL_TUNNELS] >= 3 * len(tunnels) // 4:
+    if control[CONTROL_TUNNELS] >= most(len(tunnels)):
         return np.int64(FULL)
     anywhere = tunnels[tunnel_slot(tunnels, ANY_ENDPOINT << 32 | key & 0xFFFFFFFF)]
     if np.int64(anywhere["row"]) < 0:
@@ -160,7 +160,7 @@ def count_tunnel(tunnels, control, slot, length):  # type: ignore[no-untyped-def
         tunnels[unsigned(slot)]["inner_bytes"] += length
 
 
-@leaf
+@inlined
 def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-untyped-def]
     """A G-PDU whose TEID belongs to a session."""
     row = np.int64(tunnel["row"])
@@ -173,14 +173,14 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
     emit(work, control, packet, row, direction | code << WORK_CODE_SHIFT)
 
 
-@leaf
+@inlined
 def strange(tunnels, slot):  # type: ignore[no-untyped-def]
     """Drop code of a G-PDU for whose TEID there is no session at its receiver (B18, B19)."""
     elsewhere = slot >= 0 and np.int64(tunnels[unsigned(slot)]["direction"]) & TUNNEL_ELSEWHERE
     return np.int64(verdict.DROP_PEER if elsewhere else verdict.DROP_TEID)
 
 
-@leaf
+@inlined
 def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
     """A G-PDU with a TEID of no session; `unknown` is its drop code. Returns a STOP code."""
     code = np.int64(p["code"])
@@ -213,7 +213,7 @@ def nowhere(p):  # type: ignore[no-untyped-def]
     return np.int64(halves) == 0
 
 
-@leaf
+@inlined
 def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
     """A raw IP packet: one leg for each of its ends that is a SIM. Returns a STOP code.
 

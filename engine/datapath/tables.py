@@ -1,7 +1,7 @@
 """Open-addressing tables that find the SIM of a packet: by tunnel and by subscriber address.
 
-Sizes are powers of two, at most three quarters full, probed linearly. What a table answers never depends on
-the order in which it was filled.
+Sizes are powers of two, three eighths full at the most (large ones three quarters), probed linearly. What a
+table answers never depends on the order in which it was filled.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import layout
-from engine.jit import i8, i8s, inlined, kernel, leaf, rows, unsigned
+from engine.jit import i8, i8s, inlined, kernel, rows, unsigned
 from engine.layout import (
     ADDRESS,
     ADDRESS_HOST,
@@ -27,6 +27,20 @@ _WORD = 0xFFFFFFFF
 _MIX_A = 0x2C1B3C6D
 _MIX_B = 0x297A2D39
 _MIX_C = 0x1B56C4E9
+
+
+SMALL = 1 << 16
+"""rows of a table that fits the cache: it is kept sparse, as a probe that has to go on is a branch
+mispredicted, which costs more than the room"""
+
+
+def room(size: int) -> int:
+    """How many rows of a table of `size` may be taken before it must grow."""
+    return size * 3 // (8 if size <= SMALL else 4)
+
+
+most = inlined(room)
+"""the same, for kernels"""
 
 
 @inlined
@@ -58,7 +72,7 @@ def address_hash(hi, lo, prefix):  # type: ignore[no-untyped-def]
     return mix(lo ^ hi << 21 ^ hi >> 11 ^ prefix)
 
 
-@leaf
+@inlined
 def address_slot(addresses, hi, lo, prefix):  # type: ignore[no-untyped-def]
     """Index of the address's row, or of the free row where it belongs; `prefix` is 0 or 1."""
     mask = len(addresses) - 1
@@ -73,7 +87,7 @@ def address_slot(addresses, hi, lo, prefix):  # type: ignore[no-untyped-def]
         slot = (slot + 1) & mask
 
 
-@leaf
+@inlined
 def find_address(addresses, hi, lo):  # type: ignore[no-untyped-def]
     """Index of the row whose address or /64 holds (hi, lo), or -1."""
     slot = address_slot(addresses, hi, lo, ADDRESS_HOST)

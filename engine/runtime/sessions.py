@@ -13,6 +13,7 @@ from engine.datapath.tables import (
     probe_tunnel,
     rehash_addresses,
     rehash_tunnels,
+    room,
 )
 from engine.errors import UsageError
 from engine.layout import (
@@ -74,7 +75,7 @@ class Sessions:
 
     def bind_halves(self, hi: int, lo: int, row: int, kind: int) -> None:
         """The same for an address in two signed halves; `kind` is layout.ADDRESS_*."""
-        if self._address_count >= 3 * len(self.addresses) // 4:
+        if self._address_count >= room(len(self.addresses)):
             larger = free_addresses(2 * len(self.addresses))
             rehash_addresses(self.addresses, larger)
             self.addresses = larger
@@ -156,7 +157,7 @@ class Sessions:
 
     def make_room(self) -> None:
         """Double the tunnel table if it is three quarters full."""
-        if self._control[CONTROL_TUNNELS] >= 3 * len(self.tunnels) // 4:
+        if self._control[CONTROL_TUNNELS] >= room(len(self.tunnels)):
             larger = free_tunnels(2 * len(self.tunnels))
             rehash_tunnels(self.tunnels, larger)
             self.tunnels = larger

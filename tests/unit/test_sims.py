@@ -72,6 +72,7 @@ def test_a_charged_sim_needs_no_side_row_beyond_its_first_packet() -> None:
     assert sim(engine)["up"]["packets"] == 10
 
 
+@pytest.mark.jit  # the sum wraps around, of which plain numpy warns
 @pytest.mark.parametrize("where", [(UE, SERVER), (SERVER, UE)])
 def test_a_counter_that_is_full_is_carried_over(where: tuple[str, str]) -> None:
     """I6: packets and bytes share one number in the row; none of either is lost"""
