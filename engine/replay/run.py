@@ -114,8 +114,7 @@ def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
         timing.read_ns += clock.elapsed_ns() - begin_ns
         if batch is None:
             return
-        if len(batch):
-            yield batch
+        yield batch
 
 
 def _document(

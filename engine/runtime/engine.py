@@ -217,8 +217,7 @@ class Engine:
         if line is None:
             code, plan = contract or name, plan or self.settings.default_plan
             owner = self.book.contracts.get(code) or self._add_contract(code, plan, None)
-            names = Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn)
-            line = self._add_line(owner, names)
+            line = self._add_line(owner, Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn))
         self._check_in_service(line)
         line.bound = self.sessions.rebind(line.row, line.bound, given)
         line.address = address or line.address
@@ -262,7 +261,7 @@ class Engine:
         """Buy additional coupons of 100 MB for a contract (C3, C4)."""
         self._advance(at_ns)
         state = self.book.contract(contract)
-        self._credits.charge(state, coupons, self.calendar.coupon_ns(self.now_ns))
+        self._credits.charge(state, coupons, self.calendar.coupon_ns(at_ns))
         self.quota.commit()
 
     def _set_flags(self, line: LineState, set_: int, clear: int) -> None:
@@ -283,13 +282,6 @@ class Engine:
     def pending_events(self) -> int:
         """Scheduled events whose time no packet has reached."""
         return len(self._events)
-
-    def _apply(self, event: Event) -> None:
-        """Apply a scheduled event; one that a rule refuses changes nothing and is kept in `refusals`."""
-        try:
-            events.apply(self, event)
-        except UsageError as error:
-            self.refusals.append(f"{event.do} at {event.at_ns} ns: {error}")
 
     def _advance(self, at_ns: int) -> None:
         """Let the engine's time reach `at_ns`, month ends on the way included."""
@@ -338,7 +330,7 @@ class Engine:
         month_ns = self.calendar.next_month_ns()
         event_ns = self._events[0].at_ns if self._events else NEVER_NS
         if event_ns <= first_ns:  # its time is known to have come, and month ends before it with it
-            self._apply(self._events.pop(0))
+            events.apply(self, self._events.pop(0))
             return begin
         if month_ns <= first_ns:
             self._pass_month(self.now_ns, first_ns)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from engine.errors import UsageError
 from engine.subscribers import Event
 
 if TYPE_CHECKING:
@@ -17,7 +18,15 @@ def check(engine: "Engine", event: Event) -> None:
 
 
 def apply(engine: "Engine", event: Event) -> None:
-    """Do what the event says, at its time; UsageError where a rule refuses it."""
+    """Do what the event says, at its time; one that a rule refuses changes nothing and is kept in the
+    engine's `refusals`."""
+    try:
+        _do(engine, event)
+    except UsageError as error:
+        engine.refusals.append(f"{event.do} at {event.at_ns} ns: {error}")
+
+
+def _do(engine: "Engine", event: Event) -> None:
     at_ns = event.at_ns
     match event.do:
         case "switch":
@@ -30,5 +39,5 @@ def apply(engine: "Engine", event: Event) -> None:
             engine.resume(event.line, at_ns=at_ns)
         case "detach":
             engine.detach(event.line, at_ns=at_ns)
-        case "attach":
+        case _:  # attach: there are no others
             engine.open_session(event.line, at_ns=at_ns)

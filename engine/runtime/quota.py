@@ -2,7 +2,7 @@
 
 from engine.accounting.sims import SimTable
 from engine.errors import LedgerError
-from engine.layout import SIM_ATTACHED, SIM_COUPON_ON, SIM_DETACHED, SIM_EMPTY, SIM_IN_SERVICE
+from engine.layout import SIM_ATTACHED, SIM_COUPON_ON, SIM_DETACHED, SIM_EMPTY
 from engine.pool.store import CouponStore
 from engine.runtime.lines import ContractState, LineState
 
@@ -55,16 +55,12 @@ class Quota:
             row["flags"] = int(row["flags"]) & ~SIM_EMPTY
 
     def attach(self, line: LineState, calendar_ns: int) -> None:
-        """Open the line's session; it gets its first slice at once if the setting says so (D1, D8).
-
-        A suspended line stays without: its first packet in service opens the session (L1).
-        """
+        """Open the session of a line that is in service; it gets its first slice at once if the setting
+        says so (D1, D8)."""
         row = self._sims.rows[line.row]
-        flags = int(row["flags"]) & ~SIM_DETACHED
-        if flags & SIM_IN_SERVICE:
-            flags |= SIM_ATTACHED
+        flags = int(row["flags"]) & ~SIM_DETACHED | SIM_ATTACHED
         row["flags"] = flags
-        may = flags & (SIM_COUPON_ON | SIM_ATTACHED | SIM_EMPTY) == SIM_COUPON_ON | SIM_ATTACHED
+        may = flags & (SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON
         if self._at_attach and may and int(row["balance_bytes"]) == 0:
             self.grant(line, calendar_ns)
 

@@ -160,14 +160,15 @@ def test_an_exempt_packet_opens_the_session_and_maybe_a_slice(
 
 def test_bytes_above_the_limit_of_three_days_are_slowed_further() -> None:
     """R1, R2, R4: exactly the limit is not above it"""
-    engine = gateway(book(), settings=settings(restriction_bytes=1_000, restricted=RESTRICTED))
-    batch = train(4, S, length=500)
-    verdicts = engine.process(batch)
-    assert names(verdicts) == ["slow"] * 4
-    assert not any(waits(batch, verdicts)[:3])
+    tight = SlowLimit(burst_bytes=1, queue_bytes=3_000, queue_ms=60_000, rate_bps=800)
+    engine = gateway(book(), settings=settings(restriction_bytes=1_000, restricted=tight))
+    batch = train(3, S, length=500)
+    assert waits(batch[:2], engine.process(batch[:2])) == [0, 0]
+    assert not sim(engine)["regulated"]
+    assert waits(batch[2:], engine.process(batch[2:])) == [0]
     assert sim(engine)["regulated"]
-    later = train(2, 0, length=1_000, start_ns=T0 + 60 * S)
-    assert waits(later, engine.process(later)) == [0, 10 * S]
+    later = train(2, 0, length=100, start_ns=T0 + 60 * S)
+    assert waits(later, engine.process(later)) == [990 * MS, 1_990 * MS]
 
 
 def test_a_charge_lifts_the_restriction_while_it_lasts() -> None:

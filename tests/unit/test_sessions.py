@@ -153,6 +153,15 @@ def test_a_gateway_s_session_is_replaced_too() -> None:
     assert int(engine.control[CONTROL_STRAYS]) == 1  # TEID 6 now
 
 
+def test_a_gateway_s_teid_goes_from_one_sim_to_another() -> None:
+    """N6: the one who had it before takes nothing back"""
+    engine = gateway(book(line(teid_up=5, gateway=PGW), line(2), coupon_bytes=30 * MB))
+    engine.attach(imsi=B, teid_up=5, gateway=PGW, at_ns=T0)
+    engine.attach(imsi=A, teid_up=6, gateway=PGW, at_ns=T0)
+    batch = [packet(T0, UE_2, teid=5, endpoint=0), packet(T0, UE, teid=6, endpoint=0)]
+    assert play(engine, *batch) == ["charged", "charged"]
+
+
 def test_a_session_at_one_gateway_beside_one_at_every_gateway() -> None:
     """N6: the exact one wins; the other keeps the rest, whoever comes first"""
     lines = [line(teid_up=5, gateway=PGW), line(2, teid_up=5)]

@@ -1,0 +1,168 @@
+"""The door to numba: a cache folder that is safe to unpickle from, one signature a kernel."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engine.datapath.meter
+import engine.runtime  # declares every kernel
+from engine import jit
+
+
+def folder(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Path | None:
+    """The cache folder in an environment of these variables alone."""
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return jit.cache_folder()
+
+
+def test_the_cache_is_the_user_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B83: named after the sources, and nobody else may look in"""
+    made = folder(monkeypatch, XDG_CACHE_HOME=str(tmp_path))
+    assert made == tmp_path / "pktoll" / jit.source_hash()
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert folder(monkeypatch, XDG_CACHE_HOME=str(tmp_path)) == made
+    assert folder(monkeypatch, HOME=str(tmp_path)) == tmp_path / ".cache/pktoll" / made.name
+    assert folder(monkeypatch, XDG_CACHE_HOME="", HOME=str(tmp_path)) is not None
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o720])
+def test_a_folder_that_others_may_write_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """B83: a cache file is unpickled when it is read"""
+    made = tmp_path / "pktoll" / jit.source_hash()
+    made.mkdir(parents=True)
+    made.chmod(mode)
+    assert folder(monkeypatch, XDG_CACHE_HOME=str(tmp_path)) is None
+
+
+def test_a_folder_of_another_user_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B83"""
+    assert folder(monkeypatch, XDG_CACHE_HOME=str(tmp_path)) is not None
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert jit.cache_folder() is None
+
+
+def test_without_a_place_to_write_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F23: a home that is a file, or is not there and cannot be made"""
+    file = tmp_path / "file"
+    file.touch()
+    assert folder(monkeypatch, HOME=str(file)) is None
+    assert folder(monkeypatch, HOME="/dev/null/nowhere") is None
+
+
+def test_a_relative_cache_folder_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B83: it would be another one in every working folder"""
+    monkeypatch.chdir(tmp_path)
+    assert folder(monkeypatch, XDG_CACHE_HOME="here") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_follows_the_sources_and_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F23: a stale cache is never read"""
+    monkeypatch.delenv("NUMBA_BOUNDSCHECK", raising=False)
+    plain = jit.source_hash()
+    assert plain == jit.source_hash()
+    monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
+    assert jit.source_hash() != plain
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"\n")
+    assert jit.source_hash() != plain
+
+
+def test_the_cache_is_looked_for_compiled_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jit, "CACHE", None)
+    assert not jit.cached()
+    monkeypatch.setattr(jit, "CACHE", tmp_path)
+    assert not jit.cached()
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "meter.nbi").touch()
+    assert jit.cached()
+
+
+@pytest.mark.jit
+def test_every_kernel_is_compiled_once() -> None:
+    """a second signature would be another, slower kernel that nobody asked for"""
+    assert jit.warm() > 0
+    found = {name: signatures for name, signatures, _ in jit.kernels()}
+    assert set(found.values()) == {1}
+    assert {"resolve", "classify", "meter"} <= set(found)
+    assert engine.datapath.meter.meter.nopython_signatures
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_a_prefetch_changes_nothing(index: int) -> None:
+    table = np.arange(4)
+    assert int(jit.unsigned(np.int64(index))) == index
+    if jit.DISABLED:
+        jit.prefetch(table, index)
+    assert table.tolist() == [0, 1, 2, 3]
+
+
+PROGRAM = """
+import numpy as np
+from engine import jit
+from engine.layout import aligned_zeros, SIM
+
+@jit.leaf
+def twice(word):
+    return 2 * word
+
+@jit.kernel(jit.rows(SIM), jit.i8)
+def count(rows, size):
+    total = np.int64(0)
+    for k in range(len(rows)):
+        jit.prefetch(rows, k)
+        total += twice(np.int64(rows[k]["balance_bytes"])) + size
+    return total
+
+rows = aligned_zeros(3, SIM)
+rows["balance_bytes"] = (1, 2, 3)
+assert not jit.DISABLED
+assert jit.warm() > 0
+assert count(rows, 10) == 42
+assert jit.warm() >= 0
+print(jit.cached(), jit.CACHE is not None, jit.kernels()[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "first", "second"),
+    [
+        ("cache", "True True ('count', 1, 0)", "True True ('count', 1, 1)"),
+        ("/dev/null", "False False ('count', 1, 0)", "False False ('count', 1, 0)"),
+    ],
+)
+def test_a_kernel_is_compiled_then_loaded(
+    tmp_path: Path, project: Path, place: str, first: str, second: str
+) -> None:
+    """F23: with a cache folder it is kept for the next process, without one it still runs"""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / place), "PYTHONPATH": str(project)}
+    for expected in (first, second):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(script)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.strip() == expected
