@@ -169,7 +169,7 @@ WORK = np.dtype(
 # --- tables that find the SIM ---------------------------------------------------------------------
 
 TUNNEL_CHECKED = 2
-"""direction: the inner source of an uplink packet must be an address of the SIM (N7)"""
+"""direction: the inner end on the SIM's side must be an address of the SIM (N7)"""
 TUNNEL_SEEN = 4
 """direction: made by a packet; row and direction are those of the TEID at ANY_ENDPOINT"""
 TUNNEL_ELSEWHERE = 8

@@ -1,5 +1,7 @@
 """`pktoll gen`: the LTE side as a capture."""
 
+import os
+
 import click
 
 
@@ -25,6 +27,9 @@ def command(scenario: str, output: str, subscribers: str | None, events: str | N
     import gateway_sim
     from engine.errors import PktollError
 
+    written = [path for path in (output, subscribers, events) if path]
+    if len({os.path.realpath(path) for path in written}) < len(written):
+        raise click.UsageError("-o, --subscribers and --events must name different files")
     description = gateway_sim.load(scenario)
     try:
         summary = gateway_sim.generate(description, output)

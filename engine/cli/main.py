@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.Abort:
         fail("interrupted; nothing that was reported as durable is lost")
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        sys.exit(2)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" (try: {context.command_path} --help)" if context is not None else ""
@@ -101,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail("out of memory; give the process more, or split the run")
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else "writing the output: "
         fail(f"{where}{error.strerror or error}")
         sys.exit(1)
 

@@ -1,6 +1,7 @@
 """`pktoll replay`: captures in, the bill out."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from engine.cli.main import fail
 if TYPE_CHECKING:
     from engine.replay import Report
     from engine.replay.options import Progress
+    from engine.wire.source import Stop
 
 FAIL_IF_STATUS = 5
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -121,7 +124,7 @@ def command(
     _check_prefixes(ue_nets)
     _announce(quiet)
     conditions = [Condition.parse(text) for text in fail_ifs]
-    with _progress(quiet) as progress:
+    with _progress(quiet) as progress, _stoppable() as stop:
         report = run(
             Options(
                 captures=captures,
@@ -134,6 +137,7 @@ def command(
                 workers=workers,
                 allow_clock_leap=allow_clock_leap,
                 progress=progress,
+                stop=stop,
             )
         )
     if form == "table":
@@ -151,6 +155,8 @@ def _tell(report: "Report", failed: list[str], quiet: bool, verbose: bool) -> in
     if not quiet:
         for notice in [*report.notices, *(report.details if verbose else [])]:
             sys.stderr.write(f"pktoll: note: {notice}\n")
+    for warning in report.warnings:
+        sys.stderr.write(f"pktoll: warning: {warning}\n")
     for fault in report.faults:
         fail(fault)
     for condition in failed:
@@ -174,6 +180,28 @@ def _check_prefixes(prefixes: tuple[str, ...]) -> None:
             parse_prefix(prefix)
         except ValueError as error:
             raise click.UsageError(f"--ue-net {prefix}: {error}") from None
+
+
+@contextlib.contextmanager
+def _stoppable() -> "Iterator[Stop]":
+    """Let a signal end the reading, not the bill: what was read is settled and reported.
+
+    A second signal ends the process at once.
+    """
+    from engine.wire.source import Stop
+
+    stop = Stop()
+
+    def ask(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.ask()
+
+    before = {number: signal.signal(number, ask) for number in STOPPING}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

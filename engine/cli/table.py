@@ -25,7 +25,7 @@ def show(document: dict[str, Any], console: Console | None = None) -> None:
     """Print the report: SIMs, contracts, drops, tunnels, and a line of totals."""
     console = console or Console()
     console.print(_sims(document, console.width))
-    console.print(_contracts(document))
+    console.print(_contracts(document, console.width))
     if document["drops"]:
         console.print(_drops(document))
     if document["tunnels"]:
@@ -67,9 +67,10 @@ def _table(title: str) -> Table:
 
 
 CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
-NARROW = 116
-"""columns of a terminal below which the table shows less"""
+NARROW, TINY = 116, 78
+"""columns of a terminal below which a table shows less: a figure that is cut off would mislead"""
 MINOR = {"packets", "free", "waited", "slices"}
+SPARED = MINOR | {"exempt", "dropped"}
 
 
 def _sims(document: dict[str, Any], width: int) -> Table:
@@ -83,7 +84,8 @@ def _sims(document: dict[str, Any], width: int) -> Table:
         "slices",
         "left",
     ]
-    shown = [name for name in names if width >= NARROW or name not in MINOR]
+    left_out = set() if width >= NARROW else MINOR if width >= TINY else SPARED
+    shown = [name for name in names if name not in left_out]
     table = _table("SIMs")
     table.add_column("SIM", no_wrap=True)
     table.add_column("coupon", no_wrap=True)
@@ -108,22 +110,20 @@ def _cells(sim: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _contracts(document: dict[str, Any]) -> Table:
+def _contracts(document: dict[str, Any], width: int) -> Table:
     contracts = document["contracts"]
     table = _table("Coupon database")
-    for heading in ("contract", "plan"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("credited", "handed out", "expired", "in the database"):
+    texts = ["code", "plan"] if width >= TINY else ["code"]
+    headings = {"credited": "credited_bytes", "handed out": "granted_bytes"}
+    headings |= {"expired": "expired_bytes"} if width >= TINY else {}
+    headings |= {"in the database": "in_database_bytes"}
+    for name in texts:
+        table.add_column("contract" if name == "code" else name, overflow="fold")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for contract in contracts[:SIMS_SHOWN]:
-        table.add_row(
-            escape(contract["code"]),
-            escape(contract["plan"]),
-            size(contract["credited_bytes"]),
-            size(contract["granted_bytes"]),
-            size(contract["expired_bytes"]),
-            size(contract["in_database_bytes"]),
-        )
+        names = [escape(contract[name]) for name in texts]
+        table.add_row(*names, *(size(contract[name]) for name in headings.values()))
     _more(table, len(contracts) - SIMS_SHOWN)
     return table
 

@@ -162,12 +162,18 @@ def count_tunnel(tunnels, control, slot, length):  # type: ignore[no-untyped-def
 
 @inlined
 def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-untyped-def]
-    """A G-PDU whose TEID belongs to a session."""
+    """A G-PDU whose TEID belongs to a session; its inner end there must be the session's (N7).
+
+    Uplink that is the source; downlink the destination, or one SIM would pay for another's packets.
+    """
     row = np.int64(tunnel["row"])
     direction = np.int64(tunnel["direction"]) & 1
     code = np.int64(p["code"])
     if code == 0 and np.int64(tunnel["direction"]) & TUNNEL_CHECKED:
-        slot = find_address(addresses, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+        if direction == UPLINK:
+            slot = find_address(addresses, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+        else:
+            slot = find_address(addresses, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
         if slot < 0 or np.int64(addresses[unsigned(slot)]["row"]) != row:
             code = np.int64(verdict.DROP_SPOOF)
     emit(work, control, packet, row, direction | code << WORK_CODE_SHIFT)

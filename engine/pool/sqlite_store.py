@@ -126,7 +126,10 @@ class SqliteStore:
             known = self._db.run(sql.FIND_CREDIT, credit_id)
             if known:
                 if known[0] != (contract, kind, amount, from_ns, until_ns):
-                    raise PoolError(f"credit {credit_id}: known already with other figures")
+                    raise PoolError(
+                        f"{self._db.where}: credit {credit_id}: known already with other figures; use the"
+                        " subscriber file that filled this database, or another database"
+                    )
                 return False
             self._add_coupon(credit_id, contract, kind, amount, (from_ns, until_ns))
         return True

@@ -19,6 +19,9 @@ Rows = npt.NDArray[Any]
 DEPTH = 2
 """batches that may lie ready: enough to even out, few enough to stay in the cache"""
 
+PATIENCE, WAIT_S = 100, 0.01
+"""tries to end the thread, and s between two: reading a file it ends at the first or second"""
+
 
 class Ahead:
     """Iterates over `batches` from a thread of its own; batches are valid until the next step."""
@@ -62,11 +65,13 @@ class Ahead:
             self._stop()
 
     def _stop(self) -> None:
-        """Let the thread come to its end, wherever it waits."""
+        """Let the thread come to its end; one that waits for a silent pipe ends with the process."""
         self._stopped.set()
-        while self._thread.is_alive():
+        for _ in range(PATIENCE):
+            if not self._thread.is_alive():
+                return
             try:
                 self._ready.get_nowait()
             except queue.Empty:
                 self._free.put(np.zeros(0, dtype=PACKET))
-                self._thread.join(0.01)
+                self._thread.join(WAIT_S)

@@ -1,8 +1,10 @@
 """`--fail-if`: a condition on the figures of a report, such as `dropped_bytes > 0`."""
 
+import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from importlib.resources import files
+from typing import Any, cast
 
 from engine.errors import UsageError
 
@@ -16,7 +18,8 @@ _HELP = "write FIELD OP NUMBER, such as dropped_bytes > 0 or timing.packets_per_
 class Condition:
     """FIELD OP NUMBER. A field is a path in the JSON report; a bare name is one of `totals`.
 
-    A number is compared exactly; a drop reason that did not occur counts as 0.
+    A number is compared exactly; a drop reason that did not occur counts as 0; what is null meets no
+    condition.
     """
 
     text: str
@@ -33,10 +36,30 @@ class Condition:
         field, operator, number = match.groups()
         path = tuple(field.split("."))
         bound = float(number) if "." in number else int(number)
-        return cls(text.strip(), path if len(path) > 1 else ("totals", *path), operator, bound)
+        condition = cls(text.strip(), path if len(path) > 1 else ("totals", *path), operator, bound)
+        condition._check()
+        return condition
 
-    def value(self, document: dict[str, Any]) -> int | float:
-        """The field's value; UsageError where the report has no such number."""
+    def _check(self) -> None:
+        """UsageError unless the report's schema has a number there: before anything is done."""
+        schema = json.loads(files(__package__).joinpath("replay.schema.json").read_text("utf-8"))
+        found = schema
+        for step in self.path:
+            found = schema["$defs"]["counters"] if "$ref" in found else found
+            if step.isdecimal() and "items" in found:
+                found = found["items"]
+            else:
+                found = found.get("properties", {}).get(step) or found.get("additionalProperties")
+            if not found:
+                raise UsageError(
+                    f"--fail-if: the report has no field {'.'.join(self.path)}; {_HELP}"
+                )
+        kinds = found.get("type", [])
+        if not {"integer", "number"} & set([kinds] if isinstance(kinds, str) else kinds):
+            raise UsageError(f"--fail-if: {'.'.join(self.path)} is not a number; {_HELP}")
+
+    def value(self, document: dict[str, Any]) -> int | float | None:
+        """The field's value, None where there is none; UsageError for an entry that is not there."""
         found: Any = document
         if self.path[0] == "drops":
             found = {"drops": {self.path[1]: {"packets": 0, "bytes": 0}, **document["drops"]}}
@@ -49,13 +72,13 @@ class Condition:
                 raise UsageError(
                     f"--fail-if: the report has no field {'.'.join(self.path)}; {_HELP}"
                 )
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            raise UsageError(f"--fail-if: {'.'.join(self.path)} is not a number; {_HELP}")
-        return found
+        return cast(int | float | None, found)
 
     def holds(self, document: dict[str, Any]) -> bool:
         """True if the report meets the condition (and the command is to fail)."""
         value = self.value(document)
+        if value is None:
+            return False
         outcomes = {
             "<": value < self.bound,
             "<=": value <= self.bound,

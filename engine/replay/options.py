@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.wire.source import Stop
+
 Progress = Callable[[int, int | None], None]
 """called now and then with the bytes of the captures that were read, and how many there are (or None)"""
 
@@ -14,7 +16,7 @@ class Options:
     `encapsulation`: "gtp" bills G-PDUs, "ip" the outermost IP packets, "auto" the first if the beginning
     of a capture shows a G-PDU. `ue_nets` are CIDR prefixes whose every address is a SIM of the default
     plan; without them and without subscribers the configuration's are taken. `workers` is the number
-    of shards that are metered at once.
+    of shards that are metered at once. Once `stop` is asked for, the captures are at their end.
     """
 
     captures: tuple[str, ...]
@@ -27,3 +29,4 @@ class Options:
     workers: int = 1
     allow_clock_leap: bool = False
     progress: Progress | None = None
+    stop: Stop | None = None

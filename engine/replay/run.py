@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import clock, config, jit, subscribers, verdict
-from engine.errors import CaptureError
+from engine.errors import CaptureError, UsageError
 from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
 from engine.pool.store import open_store
 from engine.replay.ahead import Ahead
@@ -15,16 +15,21 @@ from engine.subscribers import Book, Event
 from engine.wire import MODE_GTP, MODE_IP
 from engine.wire.capture import Capture, merge, sniff
 from engine.wire.endpoints import Endpoints
+from engine.wire.source import STDIN
 
 SCHEMA = "pktoll.replay/1"
 
 
 @dataclass(slots=True)
 class Report:
-    """The document of `--format json`, what to tell the user beside it, and the exit status so far."""
+    """The document of `--format json`, what to tell the user beside it, and the exit status so far.
+
+    `notices` are for information, `warnings` say that something that was asked for was not done.
+    """
 
     document: dict[str, Any]
     notices: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     exit_status: int = 0
@@ -42,7 +47,7 @@ def run(options: Options) -> Report:
     where a capture cannot even be opened. A capture that breaks off is billed up to there and reported."""
     settings = config.load(options.config)
     book = subscribers.load(options.subscribers, settings) if options.subscribers else None
-    events = subscribers.events.load(options.events) if options.events else []
+    events = subscribers.events.load(options.events, book) if options.events else []
     nets = options.ue_nets or (() if book else settings.ue_nets)
     timing = _Timing(compile_ns=jit.warm())
     endpoints = Endpoints()
@@ -58,18 +63,27 @@ def run(options: Options) -> Report:
     with engine:
         rows = _drive(engine, captures, book, events, options, timing)
         document = _document(engine, captures, rows, timing)
+        if _stopped(options) and document["capture"]["truncated_at"] is None:
+            document["capture"]["truncated_at"] = captures[0].offset
         engine.close()
     return _told(Report(document), engine, captures, options, nets if not options.ue_nets else ())
+
+
+def _stopped(options: Options) -> bool:
+    return options.stop is not None and options.stop.wanted
 
 
 def _open(options: Options, endpoints: Endpoints) -> list[Capture]:
     """Every capture, in the order of the paths, so that the order given cannot matter."""
     paths = sorted(options.captures)
+    if paths.count(STDIN) > 1:
+        raise UsageError("standard input ('-') is named twice, but can be read only once")
     modes = {"gtp": MODE_GTP, "ip": MODE_IP}
     mode = modes.get(options.encapsulation)
     if mode is None:
-        mode = MODE_GTP if any(sniff(p) == MODE_GTP for p in paths) else MODE_IP
-    return [Capture(path, endpoints, mode) for path in paths]
+        seen = [sniff(path, options.stop) for path in paths]
+        mode = MODE_GTP if MODE_GTP in seen else MODE_IP
+    return [Capture(path, endpoints, mode, stop=options.stop) for path in paths]
 
 
 def _drive(
@@ -103,7 +117,7 @@ def _drive(
 def _begin(engine: Engine, book: Book | None, events: list[Event], at_ns: int) -> None:
     if book is not None:
         engine.load(book, at_ns)
-    engine.schedule(events)
+    engine.schedule(events, known=book is not None)
 
 
 def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
@@ -181,8 +195,12 @@ def _told(
     assumed: tuple[str, ...],
 ) -> Report:
     """What a person should hear beside the figures: faults (they set the exit status) and notices."""
+    if _stopped(options):
+        report.faults.append(
+            "stopped before the captures' end; what was read up to there is billed"
+        )
     for capture in captures:
-        if capture.fault is not None:
+        if capture.fault is not None and not _stopped(options):
             report.faults.append(str(capture.fault))
         for link_type, frames in sorted(capture.unsupported.items()):
             report.faults.append(
@@ -191,7 +209,7 @@ def _told(
             )
     if report.faults:
         report.exit_status = CaptureError.exit_status
-    notices = report.notices
+    notices, warnings = report.notices, report.warnings
     if assumed:
         notices.append(
             f"neither --subscribers nor --ue-net was given: addresses in {', '.join(assumed)} are SIMs"
@@ -207,19 +225,19 @@ def _told(
             f"{cut} packets are cut short in the capture; their IP headers gave the length"
         )
     if engine.calendar.held_leaps:
-        notices.append(
+        warnings.append(
             "the capture's clock leaps ahead by more than a day across a month's end: no coupon was "
             "credited or expired for it (--allow-clock-leap to do so)"
         )
     if engine.pending_events:
-        notices.append(
+        warnings.append(
             f"{engine.pending_events} events lie after the last packet and were not applied"
         )
     over = int(engine.control[CONTROL_TUNNELS_OVER])
     if over:
-        notices.append(f"{over} packets are in tunnels beyond those that are listed one by one")
-    notices.extend(f"refused: {refusal}" for refusal in engine.refusals)
-    notices.extend(engine.store.recovered)
+        warnings.append(f"{over} packets are in tunnels beyond those that are listed one by one")
+    warnings.extend(f"refused: {refusal}" for refusal in engine.refusals)
+    warnings.extend(engine.store.recovered)
     for kind in range(256):
         count = sum(int(c.messages[kind]) for c in captures)
         if count:

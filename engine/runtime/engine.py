@@ -268,13 +268,14 @@ class Engine:
         row = self.sims.rows[line.row]
         row["flags"] = int(row["flags"]) & ~clear | set_
 
-    def schedule(self, scheduled: Iterable[Event]) -> None:
+    def schedule(self, scheduled: Iterable[Event], *, known: bool = True) -> None:
         """Have events applied when packet time reaches theirs: before the first packet at or after it.
 
-        Raises UsageError for a line or a contract that is not known.
+        Raises UsageError for a line or a contract that is not known; where lines are still to be found
+        (`known` False), such an event is refused when its time comes.
         """
         scheduled = list(scheduled)
-        for event in scheduled:
+        for event in scheduled if known else ():
             events.check(self, event)
         self._events = sorted([*self._events, *scheduled], key=lambda e: e.at_ns)
 
@@ -291,10 +292,9 @@ class Engine:
         self.control[CONTROL_NOW_NS] = max(self.now_ns, at_ns)
 
     def _pass_month(self, before_ns: int, after_ns: int) -> None:
-        start_ns = self.calendar.next_month_ns()
+        month_start_ns = self.calendar.coupon_ns(self.calendar.next_month_ns())
         if not self.calendar.pass_month(before_ns, after_ns):
             return
-        month_start_ns = self.calendar.coupon_ns(start_ns)
         self.quota.expire(month_start_ns)
         for contract in self.book.contracts.values():
             month = month_of(month_start_ns)

@@ -114,16 +114,16 @@ class Sessions:
     def bind_line(self, row: int, binding: Binding) -> None:
         """All of a line: addresses, TEIDs (up, down), and the gateway that gave out the first.
 
-        With addresses given, an uplink packet must come from one of them (N7).
+        With addresses given, a packet must come from one of them, or go to one (N7).
         """
         addresses, (teid_up, teid_down), gateway = binding
+        checked = TUNNEL_CHECKED if addresses else 0
         for text in addresses:
             self.bind_address(text, row, tunnelled=(teid_up, teid_down) != (None, None))
         if teid_up is not None:
-            direction = UPLINK | (TUNNEL_CHECKED if addresses else 0)
-            self.bind_tunnel(teid_up, gateway, row, direction)
+            self.bind_tunnel(teid_up, gateway, row, UPLINK | checked)
         if teid_down is not None:
-            self.bind_tunnel(teid_down, None, row, DOWNLINK)
+            self.bind_tunnel(teid_down, None, row, DOWNLINK | checked)
 
     def rebind(self, row: int, old: Binding, given: Binding) -> Binding:
         """A new session replaces a line's old one (N6); of what is not given, the old stays."""

@@ -17,7 +17,7 @@ from engine.wire.endpoints import Endpoints
 from engine.wire.link import SUPPORTED
 from engine.wire.merge import merge
 from engine.wire.records import walk_records
-from engine.wire.source import Source
+from engine.wire.source import Source, Stop
 
 __all__ = ["Capture", "merge", "sniff"]
 
@@ -51,15 +51,16 @@ class Capture:
         rows_max: int = 16_384,
         block_bytes: int = 1 << 18,
         look_ahead_bytes: int | None = None,
+        stop: Stop | None = None,
     ) -> None:
         """Open `path` ('-' is standard input); CaptureError where that fails.
 
         `mode` is MODE_GTP or MODE_IP; `block_bytes` are read at a time, `rows_max` packets yielded.
-        `look_ahead_bytes` ends the stream early and lets `give_back` undo it: see Source.
+        `look_ahead_bytes` ends the stream early, `stop` when it is asked for: see Source.
         """
         self.path = path
         self.fault: CaptureError | None = None
-        self._source = Source(path, look_ahead_bytes)
+        self._source = Source(path, look_ahead_bytes, stop)
         self._endpoints = endpoints
         self._rows_max = rows_max
         self._block_bytes = block_bytes
@@ -368,12 +369,13 @@ class Capture:
         """Offset in the (decompressed) stream at which reading had to stop, or None."""
         return None if self.fault is None else self.fault.offset
 
-    def give_back(self) -> None:
-        """After looking ahead: let the next Capture of standard input see it all again."""
-        self._source.give_back()
+    @property
+    def offset(self) -> int:
+        """Offset in the (decompressed) stream up to which records were read."""
+        return self._place()
 
 
-def sniff(path: str) -> int:
+def sniff(path: str, stop: Stop | None = None) -> int:
     """MODE_GTP if a G-PDU is in the first SNIFF_BYTES of a capture, else MODE_IP."""
     capture = Capture(
         path,
@@ -382,8 +384,8 @@ def sniff(path: str) -> int:
         rows_max=64,
         block_bytes=_SNIFF_BLOCK,
         look_ahead_bytes=SNIFF_BYTES,
+        stop=stop,
     )
     found = any(np.any(packets["flags"] & PACKET_GTP) for packets in capture)
-    capture.give_back()
     capture.close()
     return st.MODE_GTP if found else st.MODE_IP

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from engine import verdict
-from engine.jit import inlined
+from engine.jit import inlined, leaf
 from engine.layout import PACKET_CUT, PACKET_GTP, V4_MAPPED
 from engine.wire import gtp
 from engine.wire import state as st
@@ -44,7 +44,7 @@ def finish(row: Any, code: Any, flags: Any, at: Any, held_end: Any, wire_end: An
 
 @inlined
 def infrastructure(row: Any) -> Any:
-    """Drop code of a T-PDU for one of the operator's own ports, whatever its UDP length (N7)."""
+    """Drop code of a T-PDU for a port of the operator's nodes, whatever its UDP length (N7)."""
     if np.int64(row["protocol"]) == UDP:
         port = np.int64(row["dst_port"])
         if port == gtp.GTP_U_PORT:
@@ -72,6 +72,27 @@ def destination(buf: Any, at: Any) -> Any:
     if u8(buf, at) >> 4 == 4:
         return np.int64(0), V4_MAPPED | be32(buf, at + 16)
     return be64(buf, at + 24), be64(buf, at + 32)
+
+
+@leaf
+def source(buf: Any, at: Any) -> Any:
+    """(high, low) half of the source of the IP header at `at`."""
+    if u8(buf, at) >> 4 == 4:
+        return np.int64(0), V4_MAPPED | be32(buf, at + 12)
+    return be64(buf, at + 8), be64(buf, at + 16)
+
+
+@leaf
+def for_a_node(buf: Any, at: Any, row: Any) -> Any:
+    """Whether the T-PDU is addressed to one of the two nodes whose tunnel it is in (outer IP at `at`).
+
+    A terminal's own traffic may well use these ports, with anybody else.
+    """
+    hi = np.int64(row["dst_hi"])
+    lo = np.int64(row["dst_lo"])
+    to_hi, to_lo = destination(buf, at)
+    from_hi, from_lo = source(buf, at)
+    return (hi == to_hi and lo == to_lo) or (hi == from_hi and lo == from_lo)
 
 
 @inlined
@@ -142,6 +163,8 @@ def tunnelled(
         return AGAIN
     row["endpoint"] = endpoint
     inner, flags, payload = g_pdu_row(buf, message, held, end, row)
+    if inner == verdict.DROP_GTP_IN_GTP or inner == verdict.DROP_INFRA:
+        inner = inner if for_a_node(buf, at, row) else verdict.NONE
     state[st.MESSAGES + kind] += 1
     state[st.CUT] += finish(row, code if code else inner, flags, payload, held_end, wire_end)
     return ROW

@@ -1,6 +1,8 @@
 """Where a capture's bytes come from: a file, a FIFO or standard input, with gzip or without."""
 
 import os
+import select
+import stat
 import sys
 import zlib
 from typing import Protocol, cast
@@ -16,21 +18,43 @@ _CHUNK_BYTES = 1 << 18
 
 
 class _Reader(Protocol):
+    def fileno(self) -> int: ...
+
     def readinto(self, buffer: memoryview, /) -> int | None: ...
 
     def close(self) -> None: ...
 
 
-_given_back: list[bytes] = []
-"""what was looked at of standard input and is still to be read; there is only one such stream"""
+_looked_at: dict[str, tuple[_Reader, list[bytes]]] = {}
+"""streams that cannot be opened a second time, by path, with what was read of them to look ahead"""
+
+
+class Stop:
+    """Ends the reading of streams when somebody asks for it, in a signal handler or another thread."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._wake, self._ring = os.pipe()
+
+    def ask(self) -> None:
+        """From now on every stream is at its end, those too that are being waited for."""
+        self.wanted = True
+        os.write(self._ring, b"!")
+
+    def before(self, stream: _Reader) -> bool:
+        """Wait until there is something to read; True if the stop was asked for before that."""
+        if not self.wanted:
+            select.select([stream.fileno(), self._wake], [], [])
+        return self.wanted
 
 
 def _open(path: str) -> tuple[_Reader, int | None]:
-    """The raw stream, unbuffered, and its size where it has one."""
+    """The raw stream, unbuffered, and its size where it is a file that can be opened again."""
     if path == STDIN:
         if sys.stdin is None:
             raise CaptureError("-: there is no standard input; name a file")
-        return cast(_Reader, sys.stdin.buffer), None
+        # Below Python's buffer, whose lock a thread that waits for input would hold at the program's end.
+        return cast(_Reader, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)), None
     try:
         stream = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by Source.close)
     except OSError as error:
@@ -38,24 +62,35 @@ def _open(path: str) -> tuple[_Reader, int | None]:
             f"{path}: cannot open the capture: {error.strerror}; check the path and its permissions"
         ) from error
     info = os.fstat(stream.fileno())
-    return stream, info.st_size if info.st_size else None
+    return stream, info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
 class Source:
     """Bytes of one capture, decompressed. `fault` is set where the stream itself is broken."""
 
-    def __init__(self, path: str, look_ahead_bytes: int | None = None) -> None:
+    def __init__(
+        self, path: str, look_ahead_bytes: int | None = None, stop: Stop | None = None
+    ) -> None:
         """Open the stream; CaptureError where that fails.
 
-        With `look_ahead_bytes` it ends there, and `give_back` undoes the reading of standard input.
+        With `look_ahead_bytes` it ends there; a stream that cannot be opened again (standard input, a
+        FIFO) is then left to the next Source of this path, from its beginning.
         """
         self.path = path
         self.consumed_bytes = 0
         self.fault: str | None = None
-        self._raw, self.size_bytes = _open(path)
+        self.size_bytes: int | None = None
+        if path in _looked_at:
+            self._raw, self._given = _looked_at.pop(path)
+        else:
+            self._raw, self.size_bytes = _open(path)
+            self._given = []
+        self._stop = stop
         self._left = sys.maxsize if look_ahead_bytes is None else look_ahead_bytes
-        self._keep = look_ahead_bytes is not None and path == STDIN
         self._kept: list[bytes] = []
+        self._keep = look_ahead_bytes is not None and self.size_bytes is None
+        if self._keep:
+            _looked_at[path] = self._raw, self._kept
         self._inflate: zlib._Decompress | None = None
         self._input = b""
         """compressed bytes, or the beginning of a plain file"""
@@ -64,21 +99,29 @@ class Source:
 
     def _chunk(self, room: memoryview) -> int:
         """Raw bytes into `room`; 0 at the end."""
-        if self.path == STDIN and _given_back:
-            first = _given_back[0]
+        if self._given:
+            first = self._given[0]
             count = min(len(first), len(room))
             room[:count] = first[:count]
-            _given_back[0:1] = [first[count:]] if count < len(first) else []
+            self._given[0:1] = [first[count:]] if count < len(first) else []
+        elif self._stopped():
+            return 0
         else:
             try:
                 count = self._raw.readinto(room) or 0
             except OSError as error:
                 self.fault = f"cannot read on: {error.strerror}"
                 return 0
-        if self._keep:
+        if self._keep and count:
             self._kept.append(bytes(room[:count]))
         self.consumed_bytes += count
         return count
+
+    def _stopped(self) -> bool:
+        """Whether a stop was asked for; waits with a stream that may have nothing to read yet."""
+        if self._stop is None:
+            return False
+        return self._stop.wanted if self.size_bytes is not None else self._stop.before(self._raw)
 
     def _start(self) -> None:
         """Tell gzip from plain by the first two bytes."""
@@ -163,12 +206,7 @@ class Source:
         self._input = rest
         return True
 
-    def give_back(self) -> None:
-        """Let the next reader of standard input begin where this one did."""
-        _given_back[0:0] = [chunk for chunk in self._kept if chunk]
-        self._kept = []
-
     def close(self) -> None:
-        """Close the file (standard input stays open)."""
-        if self.path != STDIN:
+        """Close the file; standard input, and what was only looked at, stay open."""
+        if self.path != STDIN and not self._keep:
             self._raw.close()

@@ -131,6 +131,17 @@ def test_gen_says_where_it_cannot_write(tmp_path: Path, capfd: pytest.CaptureFix
     assert list(tmp_path.iterdir()) == []
 
 
+def test_gen_does_not_write_one_file_over_another(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """exit 2, before anything is written"""
+    with pytest.raises(SystemExit) as ended:
+        main(["gen", "family", "-o", str(tmp_path / "a"), "--subscribers", str(tmp_path / "a")])
+    assert ended.value.code == 2
+    assert "must name different files" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_gen_writes_only_what_is_asked_for(tmp_path: Path) -> None:
     assert run("gen", MORNING, "-o", str(tmp_path / "a.pcap")) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]

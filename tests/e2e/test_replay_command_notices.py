@@ -67,17 +67,24 @@ def test_events_that_come_too_late_or_are_refused(tmp_path: Path, capfd: Capture
     events.write_text(charge % at_ns + charge % (at_ns + 1) + charge % (at_ns + 9 * MS))
     capture = write(tmp_path / "a", [frame(), frame(MS)])
     late, refused = told(capfd, capture, "--subscribers", str(book), "--events", str(events))
-    assert late == "pktoll: note: 1 events lie after the last packet and were not applied"
-    assert refused.startswith("pktoll: note: refused: charge at ")
+    assert late == "pktoll: warning: 1 events lie after the last packet and were not applied"
+    assert refused.startswith("pktoll: warning: refused: charge at ")
 
 
-def test_events_without_packets(tmp_path: Path, capfd: Capture) -> None:
-    """a line of nobody is refused all the same"""
+def test_an_event_of_nobody(tmp_path: Path, capfd: Capture) -> None:
+    """a fault of the file where the lines are known (exit 3); else it is refused when its time comes"""
     events = tmp_path / "events.jsonl"
     events.write_text('{"at_ns": 5, "do": "detach", "line": "nobody"}\n')
-    capture = write(tmp_path / "a", [])
-    (line,) = told(capfd, capture, "--events", str(events), status=2)
-    assert line.startswith("pktoll: no line has the code, ICCID or IMSI 'nobody'")
+    given = ("--events", str(events))
+    (line,) = told(capfd, write(tmp_path / "none", []), *given)
+    assert line == "pktoll: warning: 1 events lie after the last packet and were not applied"
+    (line,) = told(capfd, write(tmp_path / "one", [frame()]), *given)
+    assert line.startswith("pktoll: warning: refused: detach at 5 ns: no line has the code")
+    book = tmp_path / "lines.toml"
+    book.write_text('[[contract]]\ncode = "hdd1"\nplan = "light-start"\nstarted = 2013-10-01\n')
+    ended = call(capfd, "replay", str(tmp_path / "one"), "--subscribers", str(book), *given)
+    assert ended.status == 3
+    assert ended.err.startswith(f"pktoll: {events}:1:")
 
 
 def test_a_flood_of_tunnels(
@@ -93,7 +100,9 @@ def test_a_flood_of_tunnels(
     monkeypatch.setattr(Engine, "account", crowded)
     frames = [frame(k, teid=k + 1, src="172.31.0.1") for k in range(5)]
     (line,) = told(capfd, write(tmp_path / "a", frames))
-    assert line == "pktoll: note: 3 packets are in tunnels beyond those that are listed one by one"
+    assert (
+        line == "pktoll: warning: 3 packets are in tunnels beyond those that are listed one by one"
+    )
 
 
 def test_frames_of_a_link_type_that_is_not_read(tmp_path: Path, capfd: Capture) -> None:

@@ -118,7 +118,7 @@ def bill(folder: Path, *names: str, workers: int = 1, **capture: int) -> Documen
         )
         report = run(options)
     assert report.faults == []
-    assert len([n for n in report.notices if n.startswith("refused: charge")]) == 1
+    assert len([n for n in report.warnings if n.startswith("refused: charge")]) == 1
     document = report.document
     jsonschema.validate(document, SCHEMA)
     del document["timing"], document["capture"]["files"]

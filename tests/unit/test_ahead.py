@@ -65,6 +65,24 @@ def test_who_stops_early_leaves_no_thread(taken: int) -> None:
     assert taken <= read <= taken + 2 * DEPTH + 4
 
 
+def test_a_source_that_is_silent_holds_nobody_up() -> None:
+    """G7: Ctrl-C, or a fault behind, while the reader waits for a pipe"""
+    silence = threading.Event()
+
+    def silent() -> Iterator[np.ndarray]:
+        yield from batches(1)
+        assert silence.wait(timeout=60)
+
+    iterator = iter(Ahead(silent()))
+    next(iterator)
+    iterator.close()  # type: ignore[attr-defined]
+    (left,) = readers()
+    assert left.daemon
+    silence.set()
+    left.join(timeout=60)
+    assert readers() == []
+
+
 def test_no_more_is_read_ahead_than_there_is_room_for() -> None:
     """G7: memory is bounded by the depth"""
     read = 0

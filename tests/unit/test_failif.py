@@ -78,9 +78,22 @@ def test_a_field_that_the_report_has_not(field: str) -> None:
         Condition.parse(f"{field} > 0").holds(DOCUMENT)
 
 
-@pytest.mark.parametrize(
-    "field", ["sims.0.imsi", "sims.0.coupon", "capture.truncated_at", "drops.queue"]
-)
+@pytest.mark.parametrize("field", ["sims.0.imsi", "sims.0.coupon", "capture.files", "drops.queue"])
 def test_a_field_that_is_no_number(field: str) -> None:
     with pytest.raises(UsageError, match=f"{field} is not a number"):
         Condition.parse(f"{field} > 0").holds(DOCUMENT)
+
+
+def test_what_is_null_meets_no_condition() -> None:
+    """such as the offset of a cut that is not there"""
+    document = {"capture": {"truncated_at": None}}
+    assert not Condition.parse("capture.truncated_at >= 0").holds(document)
+    assert not Condition.parse("capture.truncated_at != 0").holds(document)
+
+
+@pytest.mark.parametrize(
+    "field", ["totals.nothing", "sims.0.up.nothing", "sims.0.imsi", "drops.queue"]
+)
+def test_a_field_that_no_report_has_is_refused_before_anything_is_read(field: str) -> None:
+    with pytest.raises(UsageError, match=f"{field} is not a number|has no field {field}"):
+        Condition.parse(f"{field} > 0")

@@ -62,7 +62,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | int | 
         (ServiceError("busy", "later"), 1, "pktoll: later\n"),
         (MemoryError(), 1, "pktoll: out of memory; give the process more, or split the run\n"),
         (FileNotFoundError(2, "No such file", "a.pcap"), 1, "pktoll: a.pcap: No such file\n"),
-        (OSError("odd"), 1, "pktoll: odd\n"),
+        (OSError("odd"), 1, "pktoll: writing the output: odd\n"),
         (click.Abort(), 130, None),
         (KeyboardInterrupt(), 130, None),
         (click.ClickException("no such thing"), 2, "pktoll: no such thing\n"),
@@ -156,3 +156,11 @@ def test_the_wall_clock_is_read_in_one_place(tmp_path: Path) -> None:
     os.utime(stamp, ns=(0, clock.wall_ns()))
     assert stamp.stat().st_mtime_ns > 1_700_000_000 * 10**9
     assert clock.elapsed_ns() >= begin_ns
+
+
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """exit 2, and no line of it looks like a fault"""
+    with pytest.raises(SystemExit) as ended:
+        entry.main([])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("Usage: pktoll ")

@@ -201,3 +201,12 @@ def test_tunnels_are_listed_by_address_and_teid() -> None:
     found = [(t["destination"], t["teid"]) for t in engine.snapshot()["tunnels"]]
     order = ("10.1.0.1", "2001:db8::1", "ffff:ffff:ffff:ffff::5")
     assert found == [(address, teid) for address in order for teid in (2, 9)]
+
+
+def test_a_downlink_packet_goes_to_its_own_sim() -> None:
+    """N7, B17: nobody pays for what is addressed to another SIM, or to nobody"""
+    engine = gateway()
+    engine.attach(imsi=A, address=UE, teid_up=7, teid_down=8, at_ns=T0)
+    there = packet(T0, "203.0.113.5", teid=8, dst=UE)
+    astray = packet(T0, "203.0.113.5", teid=8, dst=UE_2)
+    assert play(engine, there, astray) == ["slow", "spoof"]

@@ -13,7 +13,10 @@ from engine.wire.capture import Capture
 from tests.support.packets import (
     PGW,
     SERVER,
+    SERVER6,
+    SGW,
     UE,
+    UE6,
     ethernet,
     g_pdu_frame,
     gtp,
@@ -258,6 +261,23 @@ def test_a_tunnelled_packet_for_a_node_of_the_operator(
     """B15, B16, C2, N7"""
     packet = only(tmp_path, g_pdu_frame(ipv4(udp(payload, dst=port), dst=PGW)))
     assert packet["code"] == code
+
+
+@pytest.mark.parametrize("port", [2152, 2123, 8805])
+def test_a_terminal_may_use_such_ports_with_anybody_else(port: int, tmp_path: Path) -> None:
+    """B15, B16: they are in the range of ports that systems give out"""
+    packet = only(tmp_path, g_pdu_frame(ipv4(udp(b"", dst=port), dst="198.51.100.7")))
+    assert packet["code"] == verdict.NONE
+    packet = only(tmp_path, g_pdu_frame(ipv4(udp(b"", dst=port), dst=SGW)))
+    assert packet["code"] != verdict.NONE
+
+
+@pytest.mark.parametrize(("dst", "code"), [("2001:db8::2", 26), ("2001:db8::1", 26), (SERVER6, 0)])
+def test_nodes_of_an_ipv6_tunnel(dst: str, code: int, tmp_path: Path) -> None:
+    """B16"""
+    inner = ipv6(udp(b"", dst=2123), UE6, dst)
+    outer = tunnel(gtp(inner), "2001:db8::1", "2001:db8::2")
+    assert only(tmp_path, ethernet(outer))["code"] == code
 
 
 def test_a_udp_length_of_0_hides_no_gtp(tmp_path: Path) -> None:

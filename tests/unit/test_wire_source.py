@@ -166,5 +166,7 @@ def test_a_look_ahead_ends_where_it_was_told_to(tmp_path: Path) -> None:
     ahead = Source(str(tmp_path / "capture"), 1000)
     room = memoryview(bytearray(800))
     assert [ahead.read_into(room) for _ in range(3)] == [800, 200, 0]
-    ahead.give_back()
     ahead.close()
+    again = Source(str(tmp_path / "capture"))
+    assert again.read_into(room) == 800
+    again.close()
