@@ -16,8 +16,9 @@ from engine.layout import PACKET
 
 Rows = npt.NDArray[Any]
 
-DEPTH = 2
-"""batches that may lie ready: enough to even out, few enough to stay in the cache"""
+DEPTH = 48
+"""batches of 1 MB that may lie ready: the first packets of many SIMs take long, and reading goes on
+meanwhile"""
 
 PATIENCE, WAIT_S = 100, 0.01
 """tries to end the thread, and s between two: reading a file it ends at the first or second"""
@@ -29,7 +30,8 @@ class Ahead:
     def __init__(self, batches: Iterable[Rows]) -> None:
         self._batches = batches
         self._ready: queue.Queue[Rows | BaseException | None] = queue.Queue(DEPTH)
-        self._free: queue.Queue[Rows] = queue.Queue()
+        # The one that was freed last is taken first: it is still in the cache.
+        self._free: queue.LifoQueue[Rows] = queue.LifoQueue()
         for _ in range(DEPTH + 2):
             self._free.put(np.zeros(0, dtype=PACKET))
         self._stopped = threading.Event()

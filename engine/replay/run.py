@@ -1,5 +1,6 @@
 """One replay: read captures in time order, drive the engine, gather the report."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,7 +100,8 @@ def _drive(
     begun = False
     sizes = [capture.size_bytes for capture in captures]
     size_bytes = None if None in sizes else sum(size or 0 for size in sizes)
-    for batch in _timed(iter(Ahead(merge(captures))), timing):
+    batches = Ahead(merge(captures)) if _cores() > 1 else merge(captures)
+    for batch in _timed(iter(batches), timing):
         begin_ns = clock.elapsed_ns()
         if not begun:
             _begin(engine, book, events, int(batch["time_ns"][0]))
@@ -112,6 +114,11 @@ def _drive(
     if not begun:
         _begin(engine, book, events, 0)
     return rows
+
+
+def _cores() -> int:
+    """Cores that this process may use; on a single one a second thread would only get in the way."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _begin(engine: Engine, book: Book | None, events: list[Event], at_ns: int) -> None:

@@ -194,6 +194,13 @@ def test_the_bill_is_always_the_same(
     assert bill(folder, *(names[::-1] if turned else names), workers=workers, **sizes) == whole
 
 
+def test_one_core_bills_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G8: without a second core nothing is read ahead"""
+    ahead = bill(folder, "whole.pcap")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    assert bill(folder, "whole.pcap") == ahead
+
+
 def test_twice_is_the_same_to_the_byte(folder: Path, whole: Document) -> None:
     """G8: no hash order, no clock"""
     assert json.dumps(bill(folder, "whole.pcap")) == json.dumps(whole)
