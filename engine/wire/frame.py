@@ -63,6 +63,8 @@ def t_pdu(buf: Any, at: Any, held_end: Any, end: Any, row: Any) -> Any:
             code = verdict.DROP_SPOOF
         else:
             code = infrastructure(row)
+    elif code == verdict.DROP_IHL:
+        row["length"] = 0  # nothing that such a header says is to be believed
     return code, flags
 
 

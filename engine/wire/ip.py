@@ -223,6 +223,14 @@ def v6_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     return code, PACKET_V6 | ports_flag(buf, upper, held_end, end, row)
 
 
+@leaf
+def claimed_length(buf: Any, at: Any, held_end: Any, version: Any) -> Any:
+    """The packet's length by what is there of its header; 0 where that ends before the length."""
+    if version == 4:
+        return be16(buf, at + 2) if at + 4 <= held_end else np.int64(0)
+    return V6_BYTES + be16(buf, at + 4) if at + 6 <= held_end else np.int64(0)
+
+
 @inlined
 def ip_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     """Fill the row's addresses, length, protocol and ports from a packet; (code, flags)."""
@@ -232,9 +240,11 @@ def ip_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
             return v4_packet(buf, at, held_end, wire_end, row)
         if version == 6 and at + V6_BYTES <= held_end:
             return v6_packet(buf, at, held_end, wire_end, row)
+        clear(row)
         if version != 4 and version != 6:
-            clear(row)
             return verdict.DROP_IPVER, 0
+        row["length"] = claimed_length(buf, at, held_end, version)
+        return verdict.DROP_SHORT, 0
     clear(row)
     return verdict.DROP_SHORT, 0
 

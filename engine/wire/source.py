@@ -65,6 +65,19 @@ def _open(path: str) -> tuple[_Reader, int | None]:
     return stream, info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
+def _salvage(inflate: "zlib._Decompress", data: bytes, most: int) -> bytes:
+    """What comes out of damaged gzip data before the damage, `most` bytes of it."""
+    good, bad = 0, len(data)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            inflate.copy().decompress(data[:middle], most)
+            good = middle
+        except zlib.error:
+            bad = middle
+    return inflate.copy().decompress(data[:good], most)
+
+
 class Source:
     """Bytes of one capture, decompressed. `fault` is set where the stream itself is broken."""
 
@@ -174,11 +187,13 @@ class Source:
             elif not self._input:
                 self._input = self._compressed()
             ended = not self._input
+            before = self._inflate.copy()
             try:
                 data = self._inflate.decompress(self._input, len(room))
             except zlib.error:
                 self.fault = "the gzip data are damaged"
-                return 0
+                data = _salvage(before, self._input, len(room))
+                break
             self._input = self._inflate.unconsumed_tail
             if ended and not data:
                 self.fault = self.fault or "the gzip data end too early"

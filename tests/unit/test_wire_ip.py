@@ -78,7 +78,7 @@ def test_a_header_length_below_20_bytes_is_dropped(words: int, tmp_path: Path) -
     """B25, C5"""
     packet = ipv4(udp(b"x"), ihl=words)
     row = tunnelled(tmp_path, packet)
-    assert (row["code"], row["length"]) == (verdict.DROP_IHL, 29)
+    assert (row["code"], row["length"]) == (verdict.DROP_IHL, 0)
     packets, capture = parse(tmp_path, pcap([ethernet(packet)]), MODE_IP)
     assert len(packets) == 0
     assert capture.malformed[verdict.DROP_IHL] == 1
@@ -134,9 +134,11 @@ def test_another_version_in_a_tunnel_is_dropped(version: int, tmp_path: Path) ->
 
 @pytest.mark.parametrize("packet", [ipv4(udp()), ipv6(udp())])
 def test_a_header_that_is_not_whole_is_short(packet: bytes, tmp_path: Path) -> None:
-    """C5"""
+    """C5, B63: dropped, with the length that its header claims if it goes that far"""
     size = 19 if packet[0] >> 4 == 4 else 39
     row = tunnelled(tmp_path, packet[:size])
+    assert (row["code"], row["length"]) == (verdict.DROP_SHORT, len(packet))
+    row = tunnelled(tmp_path, packet[:3])
     assert (row["code"], row["length"]) == (verdict.DROP_SHORT, 0)
     packets, capture = parse(tmp_path, pcap([ethernet(packet)[: 14 + size]]), MODE_IP)
     assert len(packets) == 0
@@ -146,6 +148,8 @@ def test_a_header_that_is_not_whole_is_short(packet: bytes, tmp_path: Path) -> N
 def test_an_ip_header_longer_than_its_message_is_short(tmp_path: Path) -> None:
     """The next bytes are those of somebody else's padding."""
     row = only(tmp_path, g_pdu_frame(ipv4(udp()), length=10))
+    assert (row["code"], row["length"]) == (verdict.DROP_SHORT, 28)
+    row = only(tmp_path, g_pdu_frame(ipv4(udp()), length=3))
     assert (row["code"], row["length"]) == (verdict.DROP_SHORT, 0)
 
 
