@@ -196,7 +196,9 @@ def _stoppable() -> "Iterator[Stop]":
         signal.signal(number, signal.SIG_DFL)
         stop.ask()
 
-    before = {number: signal.signal(number, ask) for number in STOPPING}
+    # What is ignored stays so: `nohup`, or a command that a script runs in the background.
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heard}
     try:
         yield stop
     finally:

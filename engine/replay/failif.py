@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
 
+from engine import verdict
 from engine.errors import UsageError
 
 _FORM = re.compile(
@@ -42,6 +43,13 @@ class Condition:
 
     def _check(self) -> None:
         """UsageError unless the report's schema has a number there: before anything is done."""
+        if self.path[0] == "drops" and self.path[1] not in verdict.NAMES.values():
+            raise UsageError(
+                f"--fail-if: no packet is dropped for {self.path[1]!r}; there are: "
+                + ", ".join(
+                    name for code, name in verdict.NAMES.items() if code > verdict.FORWARD_MAX
+                )
+            )
         schema = json.loads(files(__package__).joinpath("replay.schema.json").read_text("utf-8"))
         found = schema
         for step in self.path:

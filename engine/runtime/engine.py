@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -108,12 +107,7 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(clean=kind is None)
 
     @property
@@ -285,7 +279,9 @@ class Engine:
         return len(self._events)
 
     def _advance(self, at_ns: int) -> None:
-        """Let the engine's time reach `at_ns`, month ends on the way included."""
+        """Let the engine's time reach `at_ns`, month ends on the way included; it never goes back."""
+        if not isinstance(at_ns, int | np.integer) or not 0 <= at_ns < NEVER_NS:
+            raise UsageError(f"at_ns: {at_ns!r}; allowed: ns since 1970, 0 .. {NEVER_NS - 1}")
         self.calendar.start(at_ns)
         while self.calendar.next_month_ns() <= at_ns:
             self._pass_month(self.now_ns, at_ns)
@@ -309,13 +305,13 @@ class Engine:
 
         When it returns, every slice that the batch used is durable in the coupon database (D9).
         """
-        verdicts = np.zeros(len(batch), dtype=VERDICT)
+        verdicts = np.zeros(np.size(batch), dtype=VERDICT)
         self.account(batch, verdicts)
         return verdicts
 
     def account(self, batch: Rows, verdicts: Rows | None = None) -> None:
-        """The same for callers that want the figures, not the verdicts (or have room for them)."""
-        if batch.dtype != PACKET or batch.ndim != 1:
+        """The same for callers that want the figures only, or have room for the verdicts."""
+        if getattr(batch, "dtype", None) != PACKET or batch.ndim != 1:
             raise UsageError("process: a batch is a one-dimensional array of engine.layout.PACKET")
         packets = np.ascontiguousarray(batch)
         begin = 0

@@ -34,7 +34,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.wanted = False
-        self._wake, self._ring = os.pipe()
+        self.wake, self._ring = os.pipe()
 
     def ask(self) -> None:
         """From now on every stream is at its end, those too that are being waited for."""
@@ -44,11 +44,11 @@ class Stop:
     def before(self, stream: _Reader) -> bool:
         """Wait until there is something to read; True if the stop was asked for before that."""
         if not self.wanted:
-            select.select([stream.fileno(), self._wake], [], [])
+            select.select([stream.fileno(), self.wake], [], [])
         return self.wanted
 
 
-def _open(path: str) -> tuple[_Reader, int | None]:
+def _open(path: str, stop: Stop | None) -> tuple[_Reader, int | None]:
     """The raw stream, unbuffered, and its size where it is a file that can be opened again."""
     if path == STDIN:
         if sys.stdin is None:
@@ -56,12 +56,17 @@ def _open(path: str) -> tuple[_Reader, int | None]:
         # Below Python's buffer, whose lock a thread that waits for input would hold at the program's end.
         return cast(_Reader, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)), None
     try:
-        stream = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by Source.close)
+        # A FIFO is opened without waiting for its writer, so that the wait can be stopped.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        stream = open(file, "rb", buffering=0)  # noqa: SIM115 (closed by Source.close)
     except OSError as error:
         raise CaptureError(
             f"{path}: cannot open the capture: {error.strerror}; check the path and its permissions"
         ) from error
-    info = os.fstat(stream.fileno())
+    info = os.fstat(file)
+    if stat.S_ISFIFO(info.st_mode) and stat.S_ISFIFO(os.lstat(path).st_mode):
+        select.select([file, *([] if stop is None else [stop.wake])], [], [])
+    os.set_blocking(file, True)
     return stream, info.st_size if stat.S_ISREG(info.st_mode) else None
 
 
@@ -96,7 +101,7 @@ class Source:
         if path in _looked_at:
             self._raw, self._given = _looked_at.pop(path)
         else:
-            self._raw, self.size_bytes = _open(path)
+            self._raw, self.size_bytes = _open(path, stop)
             self._given = []
         self._stop = stop
         self._left = sys.maxsize if look_ahead_bytes is None else look_ahead_bytes

@@ -1,11 +1,16 @@
 """Captures that are streams: FIFOs, pipes, standard input, and a signal that ends the reading."""
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -73,13 +78,47 @@ def test_a_signal_ends_the_reading_not_the_bill(number: int, tmp_path: Path) -> 
     assert "counted as used" not in again.err
 
 
+def test_a_fifo_that_nobody_writes_to_can_be_left(tmp_path: Path) -> None:
+    """B62: the wait for its other end is stopped like that for its bytes"""
+    os.mkfifo(tmp_path / "fifo")
+    command = [sys.executable, "-m", "engine", "replay", str(tmp_path / "fifo"), "--ue-net", NET]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as process:
+        while not has_open(process.pid, tmp_path / "fifo") and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        err = process.stderr.read().decode()  # type: ignore[union-attr]
+    assert process.returncode == 4
+    assert "stopped before the captures' end" in err
+
+
+def has_open(pid: int, path: Path) -> bool:
+    """Whether a process has a file open."""
+    folder = Path(f"/proc/{pid}/fd")
+    for name in os.listdir(folder):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.readlink(folder / name) == str(path):
+                return True
+    return False
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """nohup: a long run outlives the terminal"""
+    command = ["nohup", sys.executable, "-m", "engine", "replay", "-", "--ue-net", NET]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, env=environment(), **pipes) as process:  # type: ignore[call-overload]
+        data = packets.pcap([frame(k) for k in range(500)])
+        process.stdin.write(data[:-10])
+        process.stdin.flush()
+        wait_for_reader(process.stdin.fileno())
+        process.send_signal(signal.SIGHUP)
+        process.stdin.write(data[-10:])
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert b"500 packets of SIMs" in out
+
+
 def wait_for_reader(pipe: int) -> None:
     """Until the other side has read all that is in the pipe."""
-    import fcntl
-    import struct
-    import termios
-    import time
-
     waiting = 1
     while waiting:
         time.sleep(0.02)

@@ -245,3 +245,15 @@ def test_the_exempt_list_is_not_looked_at_when_it_is_empty() -> None:
     """X2"""
     engine = gateway(book(coupon_bytes=MB), settings=settings(endpoints=()))
     assert play(engine, packet(T0, flags=PACKET_PORTS)) == ["charged"]
+
+
+@pytest.mark.parametrize("batch", [[1], None, np.zeros(3), np.zeros((2, 2), dtype=PACKET)])
+def test_a_batch_of_anything_else_is_refused(batch: Any) -> None:
+    with pytest.raises(UsageError, match="a batch is a one-dimensional array"):
+        gateway().process(batch)
+
+
+@pytest.mark.parametrize("at_ns", [None, -5, 1 << 70, 1.5])
+def test_a_time_that_is_none_is_refused(at_ns: Any) -> None:
+    with pytest.raises(UsageError, match=r"at_ns: .*; allowed: ns since 1970"):
+        gateway().attach(imsi="440100000000007", at_ns=at_ns)

@@ -97,3 +97,8 @@ def test_what_is_null_meets_no_condition() -> None:
 def test_a_field_that_no_report_has_is_refused_before_anything_is_read(field: str) -> None:
     with pytest.raises(UsageError, match=f"{field} is not a number|has no field {field}"):
         Condition.parse(f"{field} > 0")
+
+
+def test_a_reason_that_does_not_exist_is_no_guard() -> None:
+    with pytest.raises(UsageError, match="no packet is dropped for 'spof'; there are: short, "):
+        Condition.parse("drops.spof.packets > 0")
