@@ -1,11 +1,6 @@
-"""The wall clock, in one place: nothing that decides a verdict or a balance may read it (U2, G8)."""
+"""The machine's clock, in one place: nothing that decides a verdict or a balance may read it (U2, G8)."""
 
 import time
-
-
-def wall_ns() -> int:
-    """Nanoseconds since 1970 by the machine's clock; for file stamps and logs, never for the engine."""
-    return time.time_ns()
 
 
 def elapsed_ns() -> int:

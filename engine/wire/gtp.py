@@ -29,7 +29,6 @@ OPTION_BYTES = 4
 EXTENSIONS_MAX = 8
 REQUIRED = 0x80
 """extension type: the endpoint that receives it, and a gateway is one, must understand it"""
-UDP_PORT = 0x40
 RAN_CONTAINER = 0x81
 PDU_SESSION_CONTAINER = 0x85
 PDCP_PDU_NUMBER = 0xC0
