@@ -41,7 +41,7 @@ PACKET = np.dtype(
         ("dst_lo", "i8"),
         ("teid", "u4"),  # of the G-PDU; 0 without GTP
         ("endpoint", "i4"),  # outer destination: index in the endpoint table; -1 without GTP
-        ("length", "i4"),  # byte; IPv4 total length or IPv6 payload length + 40 (U3)
+        ("length", "i4"),  # byte; what is charged, limited and counted: see below (U3)
         ("src_port", "u2"),
         ("dst_port", "u2"),
         ("protocol", "u1"),  # inner upper-layer protocol (IANA number)
@@ -50,6 +50,9 @@ PACKET = np.dtype(
         ("frame", "u4"),  # number of the frame in its capture, from 0, modulo 2^32
     ]
 )
+"""`length` is all that the engine knows of a packet's size. In rows of a capture it is the inner packet's
+IPv4 total length or IPv6 payload length + 40, or that of the outer packet around it (setting `count`);
+in rows of an embedding program it is what the program writes there, whatever `count` says."""
 assert PACKET.itemsize == CACHE_LINE
 
 VERDICT = np.dtype(
@@ -73,6 +76,8 @@ SIM_REGULATED = 32
 """flags: the 3-day restriction was in force at the last slow packet (R1)"""
 SIM_DETACHED = 64
 """flags: the session was closed by an event; packets are dropped until the next attach"""
+SIM_WAITING = 128
+"""flags: the database's answer is out, and packets that need it are dropped until it is there"""
 SIM_BUCKET_SHIFT = 8
 """flags: two bits that say for which state (RATE_*) the bucket's credit stands"""
 
@@ -181,7 +186,7 @@ TUNNEL = np.dtype(
     [  # open addressing by key
         ("key", "i8"),  # endpoint << 32 | TEID; -1 where free
         ("packets", "i8"),  # G-PDUs seen                                                   M
-        ("inner_bytes", "i8"),  # byte, inner IP                                            M
+        ("inner_bytes", "i8"),  # byte, sum of PACKET.length                                M
         ("row", "i4"),  # SIM row, -1 where no session has it
         ("direction", "i4"),  # UPLINK or DOWNLINK, plus TUNNEL_*
     ]

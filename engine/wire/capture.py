@@ -48,6 +48,7 @@ class Capture:
         endpoints: Endpoints,
         mode: int,
         *,
+        count_outer: bool = False,
         rows_max: int = 16_384,
         block_bytes: int = 1 << 18,
         look_ahead_bytes: int | None = None,
@@ -56,6 +57,7 @@ class Capture:
         """Open `path` ('-' is standard input); CaptureError where that fails.
 
         `mode` is MODE_GTP or MODE_IP; `block_bytes` are read at a time, `rows_max` packets yielded.
+        With `count_outer` the length of a G-PDU is that of the outer IP packet around it (U3).
         `look_ahead_bytes` ends the stream early, `stop` when it is asked for: see Source.
         """
         self.path = path
@@ -73,6 +75,7 @@ class Capture:
         self._walk = walk_records
         self._state = np.zeros(st.STATE, dtype=np.int64)
         self._state[st.MODE] = mode
+        self._state[st.COUNT_OUTER] = count_outer
         self._state[st.FIRST_NS] = st.NEVER_FIRST
         self._state[st.LAST_NS] = st.NEVER_LAST
 

@@ -10,7 +10,7 @@ from engine.layout import PACKET_CUT, PACKET_GTP, V4_MAPPED
 from engine.wire import gtp
 from engine.wire import state as st
 from engine.wire.endpoints import GROW, intern_address
-from engine.wire.ip import UDP, clear, impossible_source, ip_packet, outer_udp
+from engine.wire.ip import UDP, clear, impossible_source, ip_packet, outer_length, outer_udp
 from engine.wire.link import BAD_VERSION, network_offset
 from engine.wire.loads import be16, be32, be64, u8
 
@@ -169,6 +169,8 @@ def tunnelled(
         inner = inner if for_a_node(buf, at, row) else verdict.NONE
     state[st.MESSAGES + kind] += 1
     state[st.CUT] += finish(row, code if code else inner, flags, payload, held_end, wire_end)
+    if state[st.COUNT_OUTER]:  # only now: until here the inner packet is what is judged
+        row["length"] = outer_length(at, limit, end)
     return ROW
 
 

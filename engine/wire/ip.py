@@ -285,6 +285,16 @@ def outer_v6(buf: Any, at: Any, held_end: Any) -> Any:
     return np.int64(-1) if code else protocol, upper, end, state
 
 
+@leaf
+def outer_length(at: Any, limit: Any, udp_end: Any) -> Any:
+    """Length of the outer packet at `at` by its own header, of which `outer_udp` gave the limit.
+
+    A first fragment stands for its whole datagram, whose length only UDP says (its own headers and
+    the UDP length); those of the fragments that follow are not counted again.
+    """
+    return (udp_end if limit == at + DATAGRAM_MAX else limit) - at
+
+
 @inlined
 def outer_udp(buf: Any, at: Any, held_end: Any, wire_end: Any) -> Any:
     """Find the outermost packet's UDP header: (its offset, end of the held bytes, limit, code).

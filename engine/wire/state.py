@@ -19,6 +19,8 @@ INTERFACES = 5
 """interfaces declared so far in this section"""
 SWAPPED_LENGTHS = 6
 """pcap before 2.3: the two lengths of a record stand the other way round"""
+COUNT_OUTER = 7
+"""1 where a row's length is that of the outer IP packet that carries the T-PDU (U3)"""
 
 ROWS = 8
 """rows written in this call"""
