@@ -36,6 +36,18 @@ class PoolError(PktollError):
     """The coupon database refuses or cannot be used."""
 
 
+class PoolUnavailable(PoolError):
+    """The coupon database does not answer, or not in time; asking again later may work."""
+
+
+class PoolFenced(PoolError):
+    """Another gateway has taken over from this one: nothing that this one says counts any more."""
+
+
+class RefusedError(PktollError):
+    """A rule of the service does not allow it; the text names the rule in plain words. Nothing changed."""
+
+
 class LedgerError(PktollError):
     """The books do not add up; the text names the row."""
 

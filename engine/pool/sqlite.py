@@ -5,29 +5,35 @@ can corrupt a file in WAL mode that two connections have open (the "WAL-reset" b
 """
 
 import os
-import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any
 
 import apsw
 
-from engine.errors import PoolError
+from engine import clock
+from engine.errors import PoolError, PoolUnavailable
+from engine.pool.sqlite_files import LOCK_SUFFIX, check_path, check_remains, identity
+from engine.units import NS_PER_MS
 
 Row = tuple[Any, ...]
+Value = int | str | None
 
 VERSION_MIN = (3, 51, 3)
-BUSY_TIMEOUT_MS = 5_000
-"""ms; how long another process's lock is waited for before the database is reported as in use"""
+WAIT_S = 0.001
+"""s; between two tries for a lock that another process has: about the length of a commit"""
+ANSWER_MS = 5_000
+"""ms; how long another process's lock is waited for unless the caller says otherwise"""
 APPLICATION_ID = 0x706B746C
 """"pktl" in the file's header: how a coupon database is told from other SQLite files"""
-LOCK_SUFFIX = "-lock"
 
 MEMORY_SETTINGS = {"foreign_keys": "1", "cell_size_check": "1", "trusted_schema": "0"}
 FILE_SETTINGS = MEMORY_SETTINGS | {"journal_mode": "wal", "synchronous": "2", "fullfsync": "1"}
 """pragmas and what they must read back as; synchronous 2 is FULL: one fsync a commit (G2)"""
 
-_BUSY = "in use by another process; end that one, or give another file"
+_BUSY = "in use by another process; try again, end that one, or give another file"
 _DAMAGED = "damaged; restore it from a backup, nothing was changed"
 _FAULTS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.BusyError, _BUSY),
@@ -40,15 +46,18 @@ _FAULTS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.IOError, "cannot be read or written; look at the disk"),
     (apsw.ConnectionClosedError, "closed already; open the store again"),
 )
+_SQLITE_ENDINGS = ("journal", "wal", "shm")
+_PASSING = (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError)
+"""what may be over at the next try: another's lock, a full disk, a disk that fails now and then"""
 
 
-def fault_text(where: str, error: Exception) -> str:
+def fault(where: str, error: Exception) -> PoolError:
     """One line for people: the database, what is the matter, what to do, SQLite's own words."""
     words = " ".join(str(error).split())
-    for kind, text in _FAULTS:
-        if isinstance(error, kind):
-            return f"{where}: {text} ({words})"
-    return f"{where}: the database refused a statement ({words})"
+    texts = [text for kind, text in _FAULTS if isinstance(error, kind)]
+    text = texts[0] if texts else "the database refused a statement"
+    kind = PoolUnavailable if isinstance(error, _PASSING) else PoolError
+    return kind(f"{where}: {text} ({words})")
 
 
 def require_version(version: str) -> None:
@@ -67,54 +76,67 @@ def load_migrations() -> list[tuple[int, str, str]]:
     return [(int(n[:4]), n.removesuffix(".sql"), (folder / n).read_text("utf-8")) for n in names]
 
 
-def _check_path(where: str, path: str) -> None:
-    """Refuse what SQLite would misread or wait on for ever: folders, pipes, devices."""
-    if "\0" in path:
-        raise PoolError("pool: the file name holds a NUL character; give another name")
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        reason = f"cannot be opened ({error.strerror}); give another file"
-        raise PoolError(f"{where}: {reason}") from None
-    if not stat.S_ISREG(mode):
-        raise PoolError(f"{where}: not a regular file; give the name of a file")
-
-
 class Database:
-    """One connection, its transaction, and the lock that keeps other processes from writing.
+    """One connection, its transaction, and the locks that tell living gateways from dead ones.
 
-    `path` None is a database in memory. PoolError from every method; after one from a statement no
-    transaction is open any more.
+    `path` None is a database in memory; `answer_ms` is how long another's lock is waited for. PoolError
+    from every method; after one from a statement no transaction is open any more.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, answer_ms: int = ANSWER_MS) -> None:
         require_version(apsw.sqlite_lib_version())
         self.where = "pool in memory" if path is None else f"pool {path}"
         self.in_transaction = False
-        self._lock: apsw.Connection | None = None
+        self._answer_ms = answer_ms
+        self._waiting_since_ns = 0
+        self._claim: apsw.Connection | None = None
         if path is not None:
-            _check_path(self.where, path)
-            # One name for one file, so that a link does not slip past the lock.
+            check_path(self.where, path)
+            # One name for one file, so that a link does not slip past the locks.
             path = os.path.realpath(path)
+            check_remains(self.where, path)
+        self._path = path
         try:
             self._connection = apsw.Connection(path or ":memory:")
         except apsw.Error as error:
-            raise PoolError(fault_text(self.where, error)) from None
-        self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            raise fault(self.where, error) from None
+        self._connection.set_busy_handler(self._wait)
         # Query plans that do not depend on the values bound: otherwise a query on a table with a
         # partial index is compiled anew at each call, which doubles the time of a grant.
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         try:
             self._refuse_foreign()
-            if path is not None:
-                self._claim(path + LOCK_SUFFIX)
-            self.apply(MEMORY_SETTINGS if path is None else FILE_SETTINGS)
-            self.migrate(load_migrations())
+            self._set_up()
         except PoolError:
             self.close()
             raise
+        self._identity = identity(path)
+
+    def _set_up(self) -> None:
+        """Bring settings and schema to what they should be, while nobody else does.
+
+        A gateway of version 1 held the lock for as long as it ran: it is not migrated under its feet.
+        """
+        lock = self._locked(LOCK_SUFFIX)
+        try:
+            self.apply(MEMORY_SETTINGS if self._path is None else FILE_SETTINGS)
+            self.migrate(load_migrations())
+        finally:
+            if lock is not None:
+                lock.close()
+
+    def _wait(self, calls: int) -> bool:
+        """Whether to try again for another's lock; sleeps before that.
+
+        SQLite's own waits grow to 100 ms, and who came first then stands back for all who came after.
+        """
+        now_ns = clock.elapsed_ns()
+        if not calls:
+            self._waiting_since_ns = now_ns
+        if now_ns - self._waiting_since_ns >= self._answer_ms * NS_PER_MS:
+            return False
+        time.sleep(WAIT_S)
+        return True
 
     def _refuse_foreign(self) -> None:
         """PoolError for a database of some other program; an empty one is new and will be ours."""
@@ -123,19 +145,48 @@ class Database:
         if tables and application_id != APPLICATION_ID:
             raise PoolError(f"{self.where}: not a coupon database of pktoll; give another file")
 
-    def _claim(self, path: str) -> None:
-        """Hold the lock file at `path` for as long as the store is open.
+    def _locked(self, suffix: str) -> apsw.Connection | None:
+        """A lock on the file beside the database with this suffix, held until it is closed.
 
-        A second gateway must not take the first one's open run for one that broke off. The lock is
-        an open transaction of an empty database beside the file: it ends with the process, however
-        that ends, and readers of the database itself are not kept out.
+        The lock is an open transaction of an empty database: it ends with the process, however that
+        ends. None for a database in memory, which nobody else can see.
         """
+        if self._path is None:
+            return None
+        lock = None
         try:
-            self._lock = apsw.Connection(path)
-            self._lock.set_busy_timeout(BUSY_TIMEOUT_MS)
-            self._lock.execute("BEGIN EXCLUSIVE")
+            lock = apsw.Connection(self._path + suffix)
+            lock.set_busy_timeout(self._answer_ms)
+            # No files of its own beside it, which might bear the name of another gateway's lock.
+            lock.pragma("journal_mode", "memory")
+            lock.execute("BEGIN EXCLUSIVE")
         except apsw.Error as error:
-            raise PoolError(fault_text(self.where, error)) from None
+            if lock is not None:
+                lock.close()
+            raise fault(self.where, error) from None
+        return lock
+
+    def claim(self, gateway: str) -> None:
+        """Take the name of a gateway for as long as this is open (B84, F20).
+
+        PoolError where a living process has it. Who gets it knows that the last one who had it is dead.
+        """
+        if gateway.endswith(_SQLITE_ENDINGS):
+            raise PoolError(
+                f"gateway {gateway}: SQLite keeps files of its own with names that end so; give the"
+                " gateway another name"
+            )
+        try:
+            self._claim = self._locked(f"{LOCK_SUFFIX}-{gateway}")
+        except PoolUnavailable as error:
+            raise PoolUnavailable(
+                f"{self.where}: gateway {gateway} is running already, in use by another process;"
+                f" end that one, or give this gateway another name ({error})"
+            ) from None
+
+    def is_replaced(self) -> bool:
+        """Whether another file now bears the database's name, or none does (F17)."""
+        return identity(self._path) != self._identity
 
     def apply(self, settings: dict[str, str]) -> None:
         """Set every pragma and read it back: one that did not take would void a promise."""
@@ -149,7 +200,7 @@ class Database:
                 )
 
     def migrate(self, migrations: Sequence[tuple[int, str, str]]) -> None:
-        """Bring the schema to the newest version, each step in a transaction of its own."""
+        """Bring the schema to the newest version, each step in a transaction of its own (F22)."""
         tables = self.value("SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'")
         found = int(self.value("SELECT max(version) FROM schema_version") or 0) if tables else 0
         newest = migrations[-1][0]
@@ -158,34 +209,56 @@ class Database:
                 f"{self.where}: its schema is version {found}, this pktoll knows up to {newest};"
                 " install a newer pktoll"
             )
+        # A table that others refer to can only be rebuilt while references are not enforced.
+        self.run("PRAGMA foreign_keys = 0")
         for version, name, script in migrations:
             if version > found:
-                self.begin()
-                self.run(script)
-                self.run("INSERT INTO schema_version (version, name) VALUES (?, ?)", version, name)
-                self.run(f"PRAGMA application_id = {APPLICATION_ID}")
-                self.commit()
+                self._step(version, name, script)
+        self.run("PRAGMA foreign_keys = 1")
+
+    def _step(self, version: int, name: str, script: str) -> None:
+        self.begin()
+        self.run(script)
+        self.run("INSERT INTO schema_version (version, name) VALUES (?, ?)", version, name)
+        self.run(f"PRAGMA application_id = {APPLICATION_ID}")
+        broken = self.run("PRAGMA foreign_key_check")
+        if broken:
+            self.rollback()
+            raise PoolError(
+                f"{self.where}: cannot be brought to version {version}, a row of {broken[0][0]} refers"
+                " to one that does not exist; restore it from a backup"
+            )
+        self.commit()
 
     def settings(self) -> dict[str, str]:
         """The library's version and the pragmas in force, as text."""
         read = {name: str(self.value(f"PRAGMA {name}")) for name in FILE_SETTINGS}
         return {"sqlite": apsw.sqlite_lib_version(), **read}
 
-    def run(self, sql: str, *bindings: int | str | None) -> list[Row]:
+    def run(self, sql: str, *bindings: Value) -> list[Row]:
         """Run one statement (or a script without bindings) and return its rows."""
         try:
             return self._connection.execute(sql, bindings or None).fetchall()
         except apsw.Error as error:
             raise self._failed(error) from None
 
-    def rows(self, sql: str, *bindings: int | str | None) -> Iterator[Row]:
+    def run_many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> int:
+        """Run one statement for each of the rows; how many rows of tables it changed in all."""
+        before = self._connection.total_changes()
+        try:
+            self._connection.executemany(sql, rows)
+        except apsw.Error as error:
+            raise self._failed(error) from None
+        return self._connection.total_changes() - before
+
+    def rows(self, sql: str, *bindings: Value) -> Iterator[Row]:
         """The rows of a query, one by one; the caller may stop at any."""
         try:
             yield from self._connection.execute(sql, bindings or None)
         except apsw.Error as error:
             raise self._failed(error) from None
 
-    def value(self, sql: str, *bindings: int | str | None) -> Any:
+    def value(self, sql: str, *bindings: Value) -> Any:
         """First column of the first row, None without a row."""
         rows = self.run(sql, *bindings)
         return rows[0][0] if rows else None
@@ -211,14 +284,27 @@ class Database:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Queries within see one state of the database; within a transaction, that one's."""
+        if self.in_transaction:
+            yield
+            return
+        self.run("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
     def _failed(self, error: apsw.Error) -> PoolError:
         """The error for people. The transaction is taken back: half of a group must not be kept."""
         self.rollback()
-        return PoolError(fault_text(self.where, error))
+        return fault(self.where, error)
 
     def close(self) -> None:
-        """Give the file and its lock back; an open transaction is not kept."""
+        """Give the file and its locks back; an open transaction is not kept."""
         self.in_transaction = False
         self._connection.close()
-        if self._lock is not None:
-            self._lock.close()
+        if self._claim is not None:
+            self._claim.close()

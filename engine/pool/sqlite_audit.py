@@ -9,164 +9,9 @@ from functools import partial
 
 from engine.errors import PoolError
 from engine.pool import sqlite_journal as journal
+from engine.pool.checks import CHECKS, PURCHASES, purchase_faults
 from engine.pool.sqlite import Database, load_migrations
-
-CHECKS: tuple[tuple[str, str], ...] = (
-    (
-        "coupon {}: credited {} bytes, but {} in the database + {} granted + {} expired (I1, I2)",
-        """
-        SELECT coupon_id, credited_bytes, in_database_bytes, granted_bytes, expired_bytes
-        FROM coupon
-        WHERE in_database_bytes + granted_bytes + expired_bytes <> credited_bytes
-           OR in_database_bytes < 0 OR granted_bytes < 0 OR expired_bytes < 0
-        """,
-    ),
-    (
-        "coupon {}: granted {} bytes, but its slices hold {} of it (I1, D3)",
-        """
-        SELECT p.coupon_id, p.granted_bytes, coalesce(t.total, 0) FROM coupon p
-        LEFT JOIN (SELECT coupon_id, sum(bytes) AS total FROM slice_part GROUP BY coupon_id) t
-            ON t.coupon_id = p.coupon_id
-        WHERE p.granted_bytes <> coalesce(t.total, 0)
-        """,
-    ),
-    (
-        "coupon {}: {} bytes credited, {} granted, {} expired, but the journal has {}, {}, {} (D9)",
-        """
-        SELECT p.coupon_id, p.credited_bytes, p.granted_bytes, p.expired_bytes,
-               coalesce(t.credited, 0), coalesce(t.granted, 0), coalesce(t.expired, 0)
-        FROM coupon p LEFT JOIN (
-            SELECT coupon_id, sum(CASE kind WHEN 'credit' THEN bytes ELSE 0 END) AS credited,
-                   sum(CASE kind WHEN 'grant' THEN bytes ELSE 0 END) AS granted,
-                   sum(CASE kind WHEN 'expire' THEN bytes ELSE 0 END) AS expired
-            FROM journal GROUP BY coupon_id) t ON t.coupon_id = p.coupon_id
-        WHERE p.credited_bytes <> coalesce(t.credited, 0)
-           OR p.granted_bytes <> coalesce(t.granted, 0) OR p.expired_bytes <> coalesce(t.expired, 0)
-        """,
-    ),
-    (
-        "coupon {}: is not as its credit entry in the journal says (contract, kind, times or id)",
-        """
-        SELECT p.coupon_id FROM coupon p LEFT JOIN contract c ON c.contract_id = p.contract_id
-        LEFT JOIN journal j ON j.coupon_id = p.coupon_id AND j.kind = 'credit'
-        WHERE j.journal_id IS NULL OR c.code IS NULL OR j.contract <> c.code
-           OR j.at_ns <> p.credited_ns
-           OR j.detail <> p.kind || ' ' || p.expires_ns || ' ' || p.credit_id
-        """,
-    ),
-    (
-        "slice {}: granted {} bytes, {} used + {} uncertain (I1, I2: at most 10 MB)",
-        """
-        SELECT slice_id, granted_bytes, used_bytes, uncertain_bytes FROM slice
-        WHERE granted_bytes <= 0 OR used_bytes < 0 OR uncertain_bytes < 0
-           OR used_bytes + uncertain_bytes > granted_bytes
-           OR (kind = 'coupon' AND granted_bytes > 10485760)
-        """,
-    ),
-    (
-        "slice {}: its parts should be {} bytes and are {} (D3)",
-        """
-        SELECT slice_id, wanted, found FROM (
-            SELECT s.slice_id, CASE s.kind WHEN 'coupon' THEN s.granted_bytes ELSE 0 END AS wanted,
-                   coalesce(t.total, 0) AS found
-            FROM slice s
-            LEFT JOIN (SELECT slice_id, sum(bytes) AS total FROM slice_part GROUP BY slice_id) t
-                ON t.slice_id = s.slice_id) sums
-        WHERE wanted <> found
-        """,
-    ),
-    (
-        "slice {}: {} bytes granted, {} used, {} uncertain, but the journal has {}, {}, {} (D9)",
-        """
-        SELECT s.slice_id, s.granted_bytes, s.used_bytes, s.uncertain_bytes,
-               coalesce(t.granted, 0), coalesce(t.used, 0), coalesce(t.uncertain, 0)
-        FROM slice s LEFT JOIN (
-            SELECT slice_id,
-                   sum(CASE WHEN kind IN ('grant', 'open') THEN bytes ELSE 0 END) AS granted,
-                   sum(CASE kind WHEN 'used' THEN bytes ELSE 0 END) AS used,
-                   sum(CASE kind WHEN 'uncertain' THEN bytes ELSE 0 END) AS uncertain
-            FROM journal GROUP BY slice_id) t ON t.slice_id = s.slice_id
-        WHERE s.granted_bytes <> coalesce(t.granted, 0) OR s.used_bytes <> coalesce(t.used, 0)
-           OR s.uncertain_bytes <> coalesce(t.uncertain, 0)
-        """,
-    ),
-    (
-        "slice {}: journal entry {} names another line, contract, request, kind or run (I4)",
-        """
-        SELECT s.slice_id, j.journal_id FROM journal j JOIN slice s ON s.slice_id = j.slice_id
-        LEFT JOIN line l ON l.line_id = s.line_id
-        LEFT JOIN contract c ON c.contract_id = l.contract_id
-        WHERE l.code IS NULL OR c.code IS NULL OR j.line <> l.code OR j.contract <> c.code
-           OR (j.kind = 'grant' AND (s.kind <> 'coupon' OR j.detail <> s.request_id))
-           OR (j.kind = 'open' AND s.kind <> 'opening')
-           OR (j.kind IN ('grant', 'open') AND j.run_id <> s.run_id)
-        """,
-    ),
-    (
-        "slice {} part of coupon {}: {} bytes, but the journal has {} (D3)",
-        """
-        SELECT t.slice_id, t.coupon_id, t.bytes, coalesce(j.bytes, 0) FROM slice_part t
-        LEFT JOIN journal j
-            ON j.slice_id = t.slice_id AND j.coupon_id = t.coupon_id AND j.kind = 'grant'
-        WHERE t.bytes <> coalesce(j.bytes, 0)
-        """,
-    ),
-    (
-        "line {} ({}): last opened in run {}, but in run {} by the journal of its contract (I8)",
-        """
-        SELECT l.line_id, l.code, l.run_id, coalesce(t.run_id, 0)
-        FROM line l LEFT JOIN contract c ON c.contract_id = l.contract_id
-        LEFT JOIN (SELECT line, contract, max(run_id) AS run_id FROM journal WHERE kind = 'open'
-                   GROUP BY line, contract) t ON t.line = l.code AND t.contract = c.code
-        WHERE coalesce(t.run_id, 0) <> l.run_id
-        """,
-    ),
-    (
-        "line {} ({}): {} bytes of use reported in run {}, but the journal has {} (I5)",
-        """
-        SELECT l.line_id, l.code, l.reported_bytes, l.run_id, coalesce(t.used, 0)
-        FROM line l LEFT JOIN (SELECT line, run_id, sum(bytes) AS used FROM journal
-                               WHERE kind = 'used' GROUP BY line, run_id) t
-            ON t.line = l.code AND t.run_id = l.run_id
-        WHERE l.reported_bytes <> coalesce(t.used, 0)
-        """,
-    ),
-    (
-        "line {} ({}): open since run {}, which is over",
-        """
-        SELECT l.line_id, l.code, l.run_id FROM line l LEFT JOIN run r ON r.run_id = l.run_id
-        WHERE l.is_open <> 0 AND coalesce(r.state, '') <> 'open'
-        """,
-    ),
-    (
-        "contract {} ({}): no journal entry knows this code",
-        """
-        SELECT contract_id, code FROM contract
-        WHERE code NOT IN (SELECT contract FROM journal) ORDER BY contract_id
-        """,
-    ),
-    (
-        "journal {}: of coupon {}, slice {}, line {}, contract {}, one does not exist",
-        """
-        SELECT journal_id, coalesce(coupon_id, '-'), coalesce(slice_id, '-'), coalesce(line, '-'),
-               contract
-        FROM journal
-        WHERE (coupon_id IS NOT NULL AND coupon_id NOT IN (SELECT coupon_id FROM coupon))
-           OR (slice_id IS NOT NULL AND slice_id NOT IN (SELECT slice_id FROM slice))
-           OR (line IS NOT NULL AND line NOT IN (SELECT code FROM line))
-           OR contract NOT IN (SELECT code FROM contract)
-        """,
-    ),
-    (
-        "journal {}: {} of coupon {} at {} ns, but it is good from {} until before {} ns (C6, I7)",
-        """
-        SELECT j.journal_id, j.kind, j.coupon_id, j.at_ns, p.credited_ns, p.expires_ns
-        FROM journal j JOIN coupon p ON p.coupon_id = j.coupon_id
-        WHERE (j.kind = 'grant' AND (j.at_ns >= p.expires_ns OR j.at_ns < p.credited_ns))
-           OR (j.kind = 'expire' AND j.at_ns < p.expires_ns)
-        """,
-    ),
-)
+from engine.pool.sqlite_book import content_sum
 
 _JOURNAL = """
     SELECT journal_id, check_sum, run_id, kind, contract, line, coupon_id, slice_id, bytes, at_ns,
@@ -174,22 +19,36 @@ _JOURNAL = """
     FROM journal ORDER BY journal_id
 """
 _RUNS = "SELECT run_id, state FROM run ORDER BY run_id"
+_ENTRIES = """
+    SELECT entry_id, check_sum, mio_id, version, at_ns, action, detail, content_sum
+    FROM book_journal ORDER BY entry_id
+"""
+_DOCUMENTS = """
+    SELECT a.mio_id, a.document, j.content_sum FROM account a
+    JOIN book_journal j ON j.mio_id = a.mio_id AND j.version = a.version ORDER BY a.mio_id
+"""
+_NAMES = "SELECT kind, name FROM account_name WHERE mio_id = ?"
 _OBJECTS = "SELECT type || ' ' || name, sql FROM sqlite_master ORDER BY type, name"
 _VERSIONS = "SELECT version, name FROM schema_version ORDER BY version"
 
 
 def audit(db: Database, run_id: int) -> list[str]:
-    """One line per broken invariant; [] when everything agrees. Changes nothing."""
+    """One line per broken invariant; [] when everything agrees. Changes nothing.
+
+    All checks see the database as it was at one instant, whatever other gateways go on to do.
+    """
     checks: list[Callable[[], Iterator[str]]] = [partial(_schema, db), partial(_pages, db)]
     checks += [partial(_balance, db, text, sql) for text, sql in CHECKS]
-    checks += [partial(_journal_rows, db), partial(_runs, db, run_id)]
+    checks += [partial(_purchases, db), partial(_journal_rows, db), partial(_runs, db, run_id)]
+    checks += [partial(_book_entries, db), partial(_documents, db)]
     found: list[str] = []
-    for check in checks:
-        try:
-            found.extend(check())
-        except PoolError as error:
-            # Damaged pages stop one check; the others may still name the row.
-            found.append(str(error))
+    with db.snapshot():
+        for check in checks:
+            try:
+                found.extend(check())
+            except PoolError as error:
+                # Damaged pages stop one check; the others may still name the row.
+                found.append(str(error))
     return found
 
 
@@ -199,14 +58,37 @@ def _balance(db: Database, text: str, sql: str) -> Iterator[str]:
         yield text.format(*row)
 
 
+def _purchases(db: Database) -> Iterator[str]:
+    """Months and expiries of purchases."""
+    yield from purchase_faults(db.rows(PURCHASES))
+
+
 def _runs(db: Database, run_id: int) -> Iterator[str]:
-    """Runs are numbered without a gap; the one that is on is open, and no other."""
+    """Runs are numbered without a gap, and this one is on; others may be, at other gateways."""
     for expected, (number, state) in enumerate(db.run(_RUNS), 1):
         if number != expected:
             yield f"run {expected}: missing"
             return
-        if (state == "open") != (number == run_id):
+        if number == run_id and state != "open":
             yield f"run {number}: its state is {state}, while run {run_id} is on"
+
+
+def _book_entries(db: Database) -> Iterator[str]:
+    """The rows of the contract book's journal: none missing, none changed."""
+    for expected, (entry_id, stored, *columns) in enumerate(db.rows(_ENTRIES), 1):
+        if entry_id != expected:
+            yield f"book_journal {expected}: missing"
+            return
+        if journal.check_sum(*columns) != stored:
+            yield f"book_journal {entry_id}: changed since it was written (check sum)"
+
+
+def _documents(db: Database) -> Iterator[str]:
+    """Every account's document and names, against the sum in the entry of its last change."""
+    for mio_id, document, kept in db.rows(_DOCUMENTS):
+        names = [(kind, name) for kind, name in db.run(_NAMES, mio_id)]
+        if content_sum(document, names) != kept:
+            yield f"account {mio_id}: document or names changed since they were saved (check sum)"
 
 
 def _journal_rows(db: Database) -> Iterator[str]:

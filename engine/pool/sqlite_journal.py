@@ -1,23 +1,37 @@
-"""Writing the journal: one row for everything that moves bytes; other tables must agree with it."""
+"""Writing the journal: one row for everything that happens to bytes and lines; other tables must agree.
 
+Numbers are given here and leave no gap. Only one process writes at a time, so what lies between the
+numbers of two of our own transactions was written by others.
+"""
+
+from collections.abc import Sequence
+from itertools import count
 from zlib import crc32
 
-from engine.pool.sqlite import Database
+from engine.pool.sqlite import Database, Value
 
 CREDIT = "credit"
 OPEN = "open"
 GRANT = "grant"
 USED = "used"
 UNCERTAIN = "uncertain"
+REFUND = "refund"
 EXPIRE = "expire"
+CLOSE = "close"
+REMOVE = "remove"
+STATE = "state"
+
+COUPON_STATES = ("coupon off", "coupon on")
+SERVICE_STATES = ("suspended", "in service")
+"""`detail` of entries of state, by the bool that was said"""
 
 _INSERT = """
-    INSERT INTO journal (run_id, kind, contract, line, coupon_id, slice_id, bytes, at_ns, detail,
-                         check_sum)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO journal (journal_id, run_id, kind, contract, line, coupon_id, slice_id, bytes, at_ns,
+                         detail, check_sum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # Close enough to when the last run ended: these times tell people, they decide nothing.
-_LAST_TIME = "SELECT at_ns FROM journal ORDER BY journal_id DESC LIMIT 1"
+_LAST = "SELECT journal_id, at_ns FROM journal ORDER BY journal_id DESC LIMIT 1"
 
 
 def check_sum(*columns: int | str | None) -> int:
@@ -35,9 +49,31 @@ class Journal:
 
     def __init__(self, db: Database, run_id: int) -> None:
         self._db = db
-        self._run_id = run_id
-        self.now_ns = int(db.value(_LAST_TIME) or 0)
+        self.run_id = run_id
+        last_id, at_ns = (db.run(_LAST) or [(0, 0)])[0]
+        self.now_ns = int(at_ns)
         """latest engine time seen, for entries that come without a time of their own"""
+        self.own: tuple[int, int] = (0, 0)
+        """number and check sum of the newest row of ours that was committed; 0: none yet"""
+        self.known_id = int(last_id)
+        """newest row that there was at the end of our last transaction"""
+        self.foreign: list[tuple[int, int]] = []
+        """(after, through) numbers that others wrote and that nobody has asked for yet"""
+        self._next_id = self.known_id + 1
+        self._newest = self.own
+
+    def opened(self, last_id: int) -> None:
+        """A transaction of ours begins behind row `last_id`."""
+        if last_id > self.known_id:
+            self.foreign.append((self.known_id, last_id))
+        self.known_id = last_id
+        self._next_id = last_id + 1
+        self._newest = self.own
+
+    def committed(self) -> None:
+        """The transaction is durable, and its rows with it."""
+        self.known_id = self._next_id - 1
+        self.own = self._newest
 
     def write(
         self,
@@ -50,18 +86,30 @@ class Journal:
         coupon_id: int | None = None,
         slice_id: int | None = None,
         detail: str = "",
+        run_id: int | None = None,
     ) -> None:
-        """Add one row; without `at_ns` it bears the latest time seen."""
-        at_ns = self.now_ns if at_ns is None else at_ns
+        """Add one row; without `at_ns` it bears the latest time seen, without `run_id` our run."""
         columns = (
-            self._run_id,
+            self.run_id if run_id is None else run_id,
             kind,
             contract,
             line,
             coupon_id,
             slice_id,
             amount_bytes,
-            at_ns,
+            self.now_ns if at_ns is None else at_ns,
             detail,
         )
-        self._db.run(_INSERT, *columns, check_sum(*columns))
+        self._newest = (self._next_id, check_sum(*columns))
+        self._db.run(_INSERT, self._next_id, *columns, self._newest[1])
+        self._next_id += 1
+
+    def write_all(self, rows: Sequence[tuple[Value, ...]]) -> None:
+        """Add many rows at once: columns `run_id` to `detail` of the table, in its order."""
+        first = self._next_id
+        sums = [check_sum(*row) for row in rows]
+        if rows:
+            numbered = zip(count(first), rows, sums, strict=False)
+            self._db.run_many(_INSERT, ((n, *row, total) for n, row, total in numbered))
+            self._next_id = first + len(rows)
+            self._newest = (self._next_id - 1, sums[-1])

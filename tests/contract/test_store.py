@@ -2,8 +2,9 @@
 
 import pytest
 
+from engine import calendar
 from engine.errors import PoolError
-from engine.pool import CouponStore, Grant, calendar
+from engine.pool import CouponStore, Grant
 from engine.units import MB
 from tests.support.stores import SLICE, credit, family, parts_used
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from engine.errors import PoolError
-from engine.pool import CouponStore, Grant, open_store, sqlite_run, sqlite_statements, sqlite_store
+from engine.pool import CouponStore, Grant, open_store, sqlite_grants, sqlite_run, sqlite_statements
 
 SLICE = 10 * 1024 * 1024
 # In memory where the system has such a place: thousands of fsyncs are not what is tested here.
@@ -350,9 +350,9 @@ PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "expires one ns too late": in_statement("EXPIRED", "expires_ns <= ?", "expires_ns < ?"),
     "the newest bytes are used first": in_statement("HELD", "BY slice_id", "BY slice_id DESC"),
     "final does not close": in_statement("REPORT", "is_open = ?", "is_open = max(?, 1)"),
-    "a crash gives back": lambda patch: patch.setattr(sqlite_run, "_book_uncertain", lambda *_: ""),
-    "a slice above 10 MB": lambda patch: patch.setattr(sqlite_store, "SLICE_BYTES_MAX", SLICE + 1),
-    "a slice below 10 MB": lambda patch: patch.setattr(sqlite_store, "SLICE_BYTES_MAX", SLICE - 1),
+    "a crash gives back": lambda patch: patch.setattr(sqlite_run, "_book_uncertain", lambda *_: []),
+    "a slice above 10 MB": lambda patch: patch.setattr(sqlite_grants, "SLICE_BYTES_MAX", SLICE + 1),
+    "a slice below 10 MB": lambda patch: patch.setattr(sqlite_grants, "SLICE_BYTES_MAX", SLICE - 1),
 }
 
 

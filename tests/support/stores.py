@@ -2,16 +2,36 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import PoolError
-from engine.pool import CouponStore, open_store
+from engine.pool import CouponStore, StoreOptions, open_store
 from engine.units import MB
 
 SLICE = 10 * MB
 LATE = 1 << 62
 Opener = Callable[[], CouponStore]
+
+
+class Pool:
+    """A lasting coupon database that several gateways and operators have open at the same time."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._stores: list[CouponStore] = []
+
+    def open(self, gateway: str | None = "a", **options: Any) -> CouponStore:
+        """Open it as a gateway, or as an operator (None); closed at the end at the latest."""
+        store = open_store(self.url, StoreOptions(gateway=gateway, **options))
+        self._stores.append(store)
+        return store
+
+    def close(self) -> None:
+        """Drop what is still open, as a crash would."""
+        for store in self._stores:
+            store.close(clean=False)
 
 
 def credit(
@@ -50,10 +70,10 @@ def filled(path: Path, contracts: int = 1) -> None:
     store.close()
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, answer_ms: int = 5_000) -> str:
     """The one line with which opening the file is refused."""
     with pytest.raises(PoolError) as caught:
-        open_store(url(path))
+        open_store(url(path), StoreOptions(answer_ms=answer_ms))
     text = str(caught.value)
     assert "\n" not in text
     assert str(path) in text

@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from engine.errors import PoolError, UsageError
-from engine.pool import open_store, sqlite
+from engine.errors import PoolError, PoolUnavailable, UsageError
+from engine.pool import StoreOptions, open_store
 from engine.pool.sqlite import Database, load_migrations, require_version
 from tests.support.stores import SLICE, filled, refusal, url
 
@@ -23,13 +23,6 @@ from tests.support.stores import SLICE, filled, refusal, url
 def test_a_url_of_no_known_form_is_refused(text: str) -> None:
     """B79: the error shows the forms that there are."""
     with pytest.raises(UsageError, match=r"write sqlite:///relative\.db"):
-        open_store(text)
-
-
-@pytest.mark.parametrize("text", ["postgresql://localhost/pool", "postgres://localhost/pool"])
-def test_postgresql_is_refused_with_what_to_do(text: str) -> None:
-    """D9: no store is better than one that only looks durable."""
-    with pytest.raises(PoolError, match=r"no PostgreSQL store yet; write sqlite:///FILE"):
         open_store(text)
 
 
@@ -77,14 +70,32 @@ def test_a_file_of_zero_bytes_is_a_new_database(tmp_path: Path) -> None:
     assert path.stat().st_size > 0
 
 
-def test_a_wal_without_its_database_is_passed_over(tmp_path: Path) -> None:
-    """B81: frames of a database that is gone are not played into the new one."""
+def test_a_wal_without_its_database_is_refused(tmp_path: Path) -> None:
+    """B81: answered grants may be in it; SQLite would throw it away. Nothing is touched."""
     path = tmp_path / "a.db"
-    Path(f"{path}-wal").write_bytes(os.urandom(8192))
+    wal = Path(f"{path}-wal")
+    wal.write_bytes(os.urandom(8192))
+    for _ in range(2):
+        assert f"{wal} still holds changes to them" in refusal(path)
+        assert os.listdir(tmp_path) == ["a.db-wal"]
+    path.touch()
+    assert f"{wal} still holds changes to them" in refusal(path)
+    assert wal.stat().st_size == 8192
+    wal.write_bytes(b"")
     filled(path)
-    store = open_store(url(path))
-    assert store.audit() == []
-    store.close()
+
+
+def test_a_file_of_zero_bytes_that_gateways_have_used_is_refused(tmp_path: Path) -> None:
+    """B81: a crash of the file system leaves that; what was granted is gone, and nobody must begin anew."""
+    path = tmp_path / "a.db"
+    filled(path)
+    path.write_bytes(b"")
+    assert f"0 bytes long, but {path}-lock-gateway shows that gateways have used it" in refusal(
+        path
+    )
+    assert path.stat().st_size == 0
+    path.unlink()
+    filled(path)
 
 
 def test_a_text_file_is_not_a_database(tmp_path: Path) -> None:
@@ -137,17 +148,17 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     filled(path)
     edit(path, "INSERT INTO schema_version VALUES (99, 'from the future')")
-    assert "schema is version 99, this pktoll knows up to 1; install a newer" in refusal(path)
+    assert "schema is version 99, this pktoll knows up to 2; install a newer" in refusal(path)
 
 
 def test_migrations_are_applied_in_order_and_once() -> None:
     """F22: an old database is brought up step by step."""
-    steps = [(2, "0002_a", "CREATE TABLE a (x)"), (3, "0003_b", "ALTER TABLE a RENAME TO b")]
+    steps = [(3, "0003_a", "CREATE TABLE a (x)"), (4, "0004_b", "ALTER TABLE a RENAME TO b")]
     database = Database(None)
     database.migrate(load_migrations() + steps)
     database.migrate(load_migrations() + steps)
     found = database.run("SELECT version, name FROM schema_version ORDER BY version")
-    assert found == [(1, "0001_coupons"), (2, "0002_a"), (3, "0003_b")]
+    assert found == [(1, "0001_coupons"), (2, "0002_gateways"), (3, "0003_a"), (4, "0004_b")]
     assert database.value("SELECT count(*) FROM b") == 0
 
 
@@ -155,8 +166,8 @@ def test_a_migration_that_fails_leaves_the_old_schema() -> None:
     """F22: a step and its version are one transaction."""
     database = Database(None)
     with pytest.raises(PoolError, match="refused a statement"):
-        database.migrate([(2, "0002_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
-    assert database.value("SELECT max(version) FROM schema_version") == 1
+        database.migrate([(3, "0003_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
+    assert database.value("SELECT max(version) FROM schema_version") == 2
     assert database.value("SELECT count(*) FROM sqlite_master WHERE name = 'half'") == 0
 
 
@@ -259,16 +270,17 @@ def end(process: "subprocess.Popen[str]") -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_second_process_waits_and_is_then_told_who_is_in_the_way(
-    tmp_path: Path, holder: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+def test_a_second_process_of_the_same_gateway_waits_and_is_then_refused(
+    tmp_path: Path, holder: "subprocess.Popen[str]"
 ) -> None:
-    """F6, B82: also by another name of the same file, and the first one is not disturbed."""
-    assert sqlite.BUSY_TIMEOUT_MS == 5000
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
+    """F6, F20, B84: also by another name of the same file, and the first one is not disturbed."""
     (tmp_path / "link.db").symlink_to(tmp_path / "a.db")
     try:
         for name in ("a.db", "link.db"):
-            assert "in use by another process" in refusal(tmp_path / name)
+            text = refusal(tmp_path / name, answer_ms=20)
+            assert "gateway gateway is running already, in use by another process" in text
+        with pytest.raises(PoolUnavailable, match="in use by another process"):
+            open_store(url(tmp_path / "a.db"), StoreOptions(gateway="other", answer_ms=20))
         assert holder.poll() is None
     finally:
         end(holder)
@@ -291,17 +303,14 @@ def test_a_killed_process_loses_only_what_was_not_committed(
     store.close()
 
 
-def test_a_lock_of_another_program_is_waited_for_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_of_another_program_is_waited_for_and_named(tmp_path: Path) -> None:
     """F6: a writer that does not know our lock file still finds SQLite's own."""
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
     path = tmp_path / "a.db"
     filled(path)
-    store = open_store(url(path))
+    store = open_store(url(path), StoreOptions(answer_ms=20))
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(PoolError, match=r"a\.db: in use by another process"):
+    with pytest.raises(PoolUnavailable, match=r"a\.db: in use by another process"):
         store.begin()
     other.execute("ROLLBACK")
     store.begin()

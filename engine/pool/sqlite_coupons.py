@@ -1,0 +1,190 @@
+"""Coupons on SQLite: credited, bought, expired, and those of a contract that ends."""
+
+from engine import calendar
+from engine.errors import PoolError, RefusedError
+from engine.pool import sqlite_journal as journal
+from engine.pool import sqlite_statements as sql
+from engine.pool.bounds import checked_bytes, checked_text, checked_time
+from engine.pool.sqlite_session import Session
+from engine.pool.store import (
+    KINDS,
+    REQUEST_CHARACTERS_MAX,
+    TOPUP,
+    TOPUP_BYTES,
+    TOPUPS_A_MONTH,
+    ContractBalance,
+    CouponBalance,
+    Purchase,
+)
+
+BOUGHT = "buy:"
+"""what the names of coupons that were bought begin with"""
+
+
+class Coupons(Session):
+    """The part of the store that knows coupons."""
+
+    def credit(
+        self,
+        credit_id: str,
+        contract: str,
+        kind: str,
+        credited_bytes: int,
+        credited_ns: int,
+        expires_ns: int,
+    ) -> bool:
+        """Add a coupon once (C1-C5); False when it was there. See `CouponStore.credit`.
+
+        A contract that ended gets no more coupons: False as well.
+        """
+        checked_text("credit", credit_id, REQUEST_CHARACTERS_MAX)
+        if credit_id.startswith(BOUGHT):
+            raise PoolError(f"credit {credit_id}: names that begin with {BOUGHT} are of purchases")
+        checked_text("contract", contract)
+        if kind not in KINDS:
+            raise PoolError(f"credit {credit_id}: kind {kind!r} must be one of {', '.join(KINDS)}")
+        amount = checked_bytes(f"credit {credit_id}:", credited_bytes, 1)
+        good = (checked_time("credited_ns", credited_ns), checked_time("expires_ns", expires_ns))
+        with self.atomic:
+            known = self.db.run(sql.FIND_CREDIT, credit_id)
+            if known:
+                if known[0] != (contract, kind, amount, *good):
+                    raise PoolError(
+                        f"{self.db.where}: credit {credit_id}: known already with other figures; use the"
+                        " subscriber file that filled this database, or another database"
+                    )
+                return False
+            contract_id, closed_ns = self._contract(contract) or (None, None)
+            if closed_ns is not None:
+                return False
+            self._check_sum(f"credit {credit_id}", contract, contract_id, amount)
+            if contract_id is None:
+                self.db.run(sql.ADD_CONTRACT, contract)
+                contract_id = self.db.last_id()
+            self._add_coupon(credit_id, (contract_id, contract), kind, amount, good)
+        return True
+
+    def _contract(self, contract: str) -> tuple[int, int | None] | None:
+        """(key, when it ended or None) of a contract, or None for one that is not known."""
+        rows = self.db.run(sql.FIND_CONTRACT, contract)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def _check_sum(self, what: str, contract: str, contract_id: int | None, amount: int) -> None:
+        """PoolError where the contract's credits would leave the bounds together (B80)."""
+        if contract_id is not None:
+            total = self.db.value(sql.CREDITED, contract_id) + amount
+            checked_bytes(f"{what}: contract {contract} would have", total)
+
+    def _add_coupon(
+        self,
+        credit_id: str,
+        owner: tuple[int, str],
+        kind: str,
+        amount: int,
+        good: tuple[int, int],
+        purchase_id: int | None = None,
+    ) -> None:
+        """One coupon and its entry. `owner`: key and code of the contract."""
+        contract_id, contract = owner
+        self.db.run(sql.ADD_COUPON, credit_id, contract_id, kind, *good, amount, purchase_id)
+        coupon_id = self.db.last_id()
+        detail = journal.credit_detail(kind, good[1], credit_id)
+        self.journal.write(
+            journal.CREDIT, contract, amount, good[0], coupon_id=coupon_id, detail=detail
+        )
+
+    def buy(self, request_id: str, contract: str, coupons: int, at_ns: int) -> bool:
+        """Buy additional coupons once (C3, C4). See `CouponStore.buy`.
+
+        A repeated request is known by its id, contract and number: its time may be later.
+        """
+        checked_text("request", request_id, REQUEST_CHARACTERS_MAX)
+        checked_text("contract", contract)
+        if coupons < 1:
+            raise PoolError(f"request {request_id}: {coupons} coupons; buy at least 1")
+        at_ns = checked_time("at_ns", at_ns)
+        month = calendar.month_of(at_ns)
+        until_ns = checked_time("expires_ns", calendar.topup_expires_ns(month))
+        with self.atomic:
+            known = self.db.run(sql.FIND_PURCHASE, request_id)
+            if known:
+                if known[0] != (contract, coupons):
+                    raise PoolError(
+                        f"request {request_id}: bought {known[0][1]} coupons for contract {known[0][0]},"
+                        f" now asked for {coupons} for contract {contract}"
+                    )
+                return False
+            contract_id = self._check_purchase(contract, month, coupons)
+            self.db.run(sql.ADD_TO_MONTH, contract_id, month, coupons)
+            times = (at_ns, until_ns)
+            self.db.run(sql.ADD_PURCHASE, request_id, contract_id, month, coupons, *times)
+            purchase_id = self.db.last_id()
+            for number in range(1, coupons + 1):
+                name = f"{BOUGHT}{request_id}:{number}"
+                owner = (contract_id, contract)
+                self._add_coupon(name, owner, TOPUP, TOPUP_BYTES, times, purchase_id)
+        return True
+
+    def _check_purchase(self, contract: str, month: int, coupons: int) -> int:
+        """The contract's key, if it may buy that many more in the month (C3)."""
+        contract_id, closed_ns = self._contract(contract) or (None, None)
+        if contract_id is None:
+            raise PoolError(f"contract {contract}: the coupon database does not know it")
+        if closed_ns is not None:
+            raise RefusedError(f"contract {contract}: has ended, and buys no coupons any more")
+        bought = self.db.value(sql.BOUGHT_IN_MONTH, contract_id, month) or 0
+        if bought + coupons > TOPUPS_A_MONTH:
+            raise RefusedError(
+                f"contract {contract}: {coupons} additional coupons refused, a contract buys at most"
+                f" {TOPUPS_A_MONTH} a month; {bought} were bought in {calendar.month_text(month)}"
+            )
+        self._check_sum("purchase", contract, contract_id, coupons * TOPUP_BYTES)
+        return contract_id
+
+    def purchases(self, contract: str, since_ns: int) -> list[Purchase]:
+        """Purchases at `since_ns` or later, newest first (Q1)."""
+        rows = self.db.run(
+            sql.PURCHASES, checked_text("contract", contract), checked_time("since_ns", since_ns)
+        )
+        return [
+            Purchase(request, bought_ns, coupons, coupons * TOPUP_BYTES, expires_ns)
+            for request, bought_ns, coupons, expires_ns in rows
+        ]
+
+    def close_contract(self, contract: str, at_ns: int) -> int:
+        """End a contract (A4, A6); bytes that expired with it. See `CouponStore.close_contract`."""
+        checked_text("contract", contract)
+        at_ns = checked_time("at_ns", at_ns)
+        with self.atomic:
+            contract_id, closed_ns = self._contract(contract) or (None, None)
+            if contract_id is None:
+                raise PoolError(f"contract {contract}: the coupon database does not know it")
+            if closed_ns is not None:
+                return 0
+            rows = self.db.run(sql.LEFT_OF_CONTRACT, contract_id)
+            for coupon_id, left in rows:
+                self.db.run(sql.EXPIRE, coupon_id)
+                self.journal.write(journal.CLOSE, contract, left, at_ns, coupon_id=coupon_id)
+            self.db.run(sql.CLOSE_CONTRACT, at_ns, contract_id)
+            self.journal.write(journal.CLOSE, contract, 0, at_ns)
+        return sum(left for _, left in rows)
+
+    def expire(self, now_ns: int) -> int:
+        """Book coupons whose end has come (C6, I7); returns the bytes that were left of them."""
+        now_ns = checked_time("now_ns", now_ns)
+        with self.atomic:
+            rows = self.db.run(sql.EXPIRED, now_ns)
+            for coupon_id, left, contract in rows:
+                self.db.run(sql.EXPIRE, coupon_id)
+                self.journal.write(journal.EXPIRE, contract, left, now_ns, coupon_id=coupon_id)
+            self.journal.now_ns = max(self.journal.now_ns, now_ns)
+        return sum(left for _, left, _ in rows)
+
+    def contracts(self) -> list[ContractBalance]:
+        """Every contract with its coupons summed up, in the order of the codes."""
+        return [ContractBalance(*row) for row in self.db.run(sql.CONTRACTS)]
+
+    def coupons(self, contract: str) -> list[CouponBalance]:
+        """The contract's coupons in the order of use (C5, Q2)."""
+        rows = self.db.run(sql.COUPONS, checked_text("contract", contract))
+        return [CouponBalance(*row) for row in rows]

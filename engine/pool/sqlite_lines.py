@@ -1,0 +1,286 @@
+"""Lines on SQLite: opened for a run, marked ahead, settled, removed."""
+
+import json
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import NamedTuple, NoReturn
+
+from engine.errors import PoolError
+from engine.pool import sqlite_journal as journal
+from engine.pool import sqlite_run
+from engine.pool import sqlite_statements as sql
+from engine.pool.bounds import checked_bytes, checked_text, checked_time
+from engine.pool.sqlite_session import Session
+
+_Opening = tuple[str, str, int]
+"""contract, line, balance of a line that is new"""
+
+
+class LineRow(NamedTuple):
+    """A line with its contract and the run that opened it last; see the schema for the figures."""
+
+    code: str
+    line_id: int
+    contract_id: int
+    contract: str
+    run_id: int
+    is_open: int
+    held_bytes: int
+    reported_bytes: int
+    marked_used_bytes: int
+    removed_ns: int | None
+    run_state: str
+    gateway: str
+    lease_until_ns: int
+
+    @property
+    def on_sim_bytes(self) -> int:
+        """What the SIM holds as far as is booked."""
+        return self.held_bytes - self.reported_bytes
+
+
+class Lines(Session):
+    """The part of the store that knows lines."""
+
+    def open_line(self, contract: str, line: str, initial_balance_bytes: int) -> int:
+        """Open a line for this run; returns its balance in bytes. See `CouponStore.open_line`."""
+        return self.open_lines([(contract, line, initial_balance_bytes)])[0]
+
+    def open_lines(self, lines: Sequence[tuple[str, str, int]]) -> list[int]:
+        """Open many lines (C7, I4, I8). See `CouponStore.open_lines`."""
+        asked = [
+            (
+                checked_text("contract", contract),
+                checked_text("line", line),
+                checked_bytes(f"line {line}: balance", balance),
+            )
+            for contract, line, balance in lines
+        ]
+        self.require_run()
+        with self.atomic:
+            known = self._known(line for _, line, _ in asked)
+            new = self._checked_openings(asked, known)
+            if self._take_over(known.values()):
+                known = self._known(line for _, line, _ in asked)
+            self._add_lines(list(new.values()))
+            for row in known.values():
+                self._open_again(row)
+        return [known[line].on_sim_bytes if line in known else new[line][2] for _, line, _ in asked]
+
+    def _known(self, codes: Iterable[str]) -> dict[str, LineRow]:
+        """The lines that the database knows, by code, each once."""
+        names = json.dumps(list(dict.fromkeys(codes)))
+        return {row[0]: LineRow(*row) for row in self.db.run(sql.FIND_LINES, names)}
+
+    def _checked_openings(
+        self, asked: list[_Opening], known: dict[str, LineRow]
+    ) -> dict[str, _Opening]:
+        """Lines that are new, each once; PoolError, before anything is written, for what is refused."""
+        new: dict[str, _Opening] = {}
+        for opening in asked:
+            contract, line, _ = opening
+            row = known.get(line)
+            if row is None:
+                owner = new.setdefault(line, opening)[0]
+            else:
+                owner = row.contract
+                self._check_opening(row)
+            if owner != contract:
+                raise PoolError(f"line {line}: belongs to contract {owner}, not to {contract}")
+        return new
+
+    def _check_opening(self, row: LineRow) -> None:
+        if row.removed_ns is not None:
+            raise PoolError(f"line {row.code}: was removed for good (L4); give it a new code")
+        if self._elsewhere(row) and row.lease_until_ns > self.now():
+            raise PoolError(
+                f"line {row.code}: open at gateway {row.gateway}; end its session there, or wait until"
+                " that gateway has been silent for the length of its lease"
+            )
+
+    def _elsewhere(self, row: LineRow) -> bool:
+        """Whether another run has the line open."""
+        return bool(row.is_open) and row.run_id != self.run_id and row.run_state == "open"
+
+    def _take_over(self, rows: Iterable[LineRow]) -> bool:
+        """Settle and fence off the runs that still have one of the lines open (I4); False: none."""
+        runs = {row.run_id: row.gateway for row in rows if self._elsewhere(row)}
+        for run_id, gateway in runs.items():
+            reason = f"because gateway {gateway} was silent for longer than its lease"
+            uncertain = self.options.uncertain
+            self.recovered += sqlite_run.recover(self.db, self.journal, run_id, uncertain, reason)
+        return bool(runs)
+
+    def _open_again(self, row: LineRow) -> None:
+        """Open a line that is known, in a run that may be the one that opened it last."""
+        if row.run_id != self.run_id:
+            self.db.run(sql.TAKE_LINE, self.run_id, row.line_id)
+            self.journal.write(journal.OPEN, row.contract, 0, line=row.code)
+        elif not row.is_open:
+            self.db.run(sql.OPEN_LINE, row.line_id)
+
+    def _add_lines(self, new: list[_Opening]) -> None:
+        """Enter lines that are new, with what is on their SIMs already (C7), in a few statements."""
+        if not new:
+            return
+        contracts = self._contract_ids([contract for contract, _, _ in new])
+        line_id, slice_id = self.db.run(sql.NEXT_IDS)[0]
+        lines, openings, entries = [], [], []
+        for contract, line, balance in new:
+            lines.append((line_id, line, contracts[contract], self.run_id, balance))
+            opening = None
+            if balance:
+                opening = slice_id
+                openings.append((slice_id, line_id, self.run_id, balance))
+                slice_id += 1
+            said = (journal.OPEN, contract, line, None, opening, balance, self.journal.now_ns, "")
+            entries.append((self.run_id, *said))
+            line_id += 1
+        self.db.run_many(sql.ADD_LINE, lines)
+        self.db.run_many(sql.ADD_OPENING, openings)
+        self.journal.write_all(entries)
+
+    def _contract_ids(self, codes: list[str]) -> dict[str, int]:
+        """Keys of contracts; those that are new are entered."""
+        wanted = list(dict.fromkeys(codes))
+        found: dict[str, int] = dict(self.db.run(sql.FIND_CONTRACTS, json.dumps(wanted)))
+        for code in wanted:
+            if code not in found:
+                self.db.run(sql.ADD_CONTRACT, code)
+                found[code] = self.db.last_id()
+        return found
+
+    def opened(self, line: str) -> LineRow:
+        """The line's row; PoolError where `open_line` was not called for it in this run."""
+        self.require_run()
+        rows = self.db.run(sql.FIND_LINE, checked_text("line", line))
+        if not rows or rows[0][4] != self.run_id:
+            raise PoolError(f"line {line}: not opened in this run; call open_line first")
+        return LineRow(*rows[0])
+
+    def reported(self, line: str) -> int:
+        """Use that counts as reported in this run. See `CouponStore.reported`."""
+        row = self.opened(line)
+        return max(row.reported_bytes, row.marked_used_bytes)
+
+    def mark(self, marks: Sequence[tuple[str, int, int]]) -> None:
+        """Say ahead how far lines may use what they hold (G4). See `CouponStore.mark`."""
+        self.require_run()
+        run_id = self.run_id
+        rows = [(index(used), index(mark), line, run_id) for line, used, mark in marks]
+        for used, mark, line, _ in rows:
+            if not 0 <= used <= mark <= checked_bytes("mark", mark):
+                raise PoolError(
+                    f"line {line[:80]!r}: {used} bytes used and a mark of {mark}, not in order"
+                )
+            checked_text("line", line)
+        with self.atomic:
+            # A refused call changes nothing, although others may have been written before it.
+            self.db.run("SAVEPOINT marks")
+            marked = self.db.run_many(sql.MARK, rows)
+            if marked != len(rows):
+                self.db.run("ROLLBACK TO marks")
+                self._refuse_marks(rows)
+            self.db.run("RELEASE marks")
+
+    def _refuse_marks(self, rows: list[tuple[int, int, str, int]]) -> NoReturn:
+        """Say which of the marks was refused, and why."""
+        asked = ((line, mark, self.opened(line)) for _, mark, line, _ in rows)
+        line, mark, row = next(
+            (line, mark, row)
+            for line, mark, row in asked
+            if mark > row.held_bytes or (mark > row.reported_bytes and not row.is_open)
+        )
+        if mark > row.held_bytes:
+            raise PoolError(
+                f"line {line}: a mark of {mark} bytes, its SIM held {row.held_bytes} in this run"
+            )
+        raise PoolError(
+            f"line {line}: settled finally at {row.reported_bytes} bytes, now marked at {mark}"
+        )
+
+    def settle(self, line: str, used_bytes: int, final: bool) -> None:
+        """Report all use of this run so far (I2, I5). See `CouponStore.settle`."""
+        self.settle_all([(line, used_bytes)], final)
+
+    def settle_all(self, used: Sequence[tuple[str, int]], final: bool) -> None:
+        """Report use of many lines; those without any cost next to nothing (I2, I5)."""
+        reports: dict[str, int] = {}
+        for line, amount in used:
+            code = checked_text("line", line)
+            amount = checked_bytes(f"line {code}: use of", amount)
+            reports[code] = max(amount, reports.get(code, 0))
+        self.require_run()
+        with self.atomic:
+            rows = self._known(reports)
+            more = {line: self._more(line, rows.get(line), reports[line]) for line in reports}
+            closed = []
+            for line, amount in more.items():
+                row = rows[line]
+                if amount:
+                    self._use(row, amount)
+                    self.db.run(
+                        sql.REPORT, row.reported_bytes + amount, int(not final), row.line_id
+                    )
+                elif final and row.is_open:
+                    closed.append((row.reported_bytes, int(not final), row.line_id))
+            self.db.run_many(sql.REPORT, closed)
+
+    def _more(self, line: str, row: LineRow | None, used: int) -> int:
+        """Bytes that are now to be booked as used; PoolError for a report that is refused."""
+        if row is None or row.run_id != self.run_id:
+            raise PoolError(f"line {line}: not opened in this run; call open_line first")
+        more = max(used, row.marked_used_bytes) - row.reported_bytes
+        if more <= 0:
+            return 0
+        if not row.is_open:
+            raise PoolError(
+                f"line {line}: settled finally at {row.reported_bytes} bytes, now {used} are reported"
+            )
+        if more > row.on_sim_bytes:
+            raise PoolError(
+                f"line {line}: {more} bytes more are reported, its SIM held {row.on_sim_bytes}"
+            )
+        return more
+
+    def _use(self, row: LineRow, more: int) -> None:
+        """Book `more` bytes as used, the oldest on the SIM first."""
+        entries = []
+        for slice_id, taken in sqlite_run.oldest(self.db, row.line_id, more):
+            self.db.run(sql.USE, taken, slice_id)
+            said = (journal.USED, row.contract, row.code, None, slice_id, taken)
+            entries.append((self.run_id, *said, self.journal.now_ns, ""))
+        self.journal.write_all(entries)
+
+    def remove_line(self, line: str, at_ns: int) -> int:
+        """Remove a line for good (L4); its bytes that are gone. See `CouponStore.remove_line`."""
+        checked_text("line", line)
+        at_ns = checked_time("at_ns", at_ns)
+        with self.atomic:
+            row = self.known_line(line)
+            if row.removed_ns is not None:
+                return 0
+            if row.is_open and row.run_id == self.run_id:
+                raise PoolError(f"line {line}: open in this run; settle it finally first")
+            self._check_opening(row)
+            self._take_over([row])
+            row = self.known_line(line)
+            self._remove(row, at_ns)
+        return row.on_sim_bytes
+
+    def _remove(self, row: LineRow, at_ns: int) -> None:
+        """Book what the SIM holds as used by removal, and the removal itself."""
+        for slice_id, taken in sqlite_run.oldest(self.db, row.line_id, row.on_sim_bytes):
+            self.db.run(sql.USE, taken, slice_id)
+            self.journal.write(
+                journal.REMOVE, row.contract, taken, at_ns, line=row.code, slice_id=slice_id
+            )
+        self.db.run(sql.REMOVE_LINE, at_ns, row.line_id)
+        self.journal.write(journal.REMOVE, row.contract, 0, at_ns, line=row.code)
+
+    def known_line(self, line: str) -> LineRow:
+        """The line's row, whoever opened it last; PoolError if there is none."""
+        rows = self.db.run(sql.FIND_LINE, line)
+        if not rows:
+            raise PoolError(f"line {line}: the coupon database does not know it; open it first")
+        return LineRow(*rows[0])
