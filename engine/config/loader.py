@@ -12,7 +12,7 @@ from engine.config.model import Settings
 from engine.errors import ConfigError
 
 FILE_NAME = "iijmio.toml"
-PARTIAL = ("Speed", "Limit", "SlowLimit", "Restriction", "Exempt")
+PARTIAL = ("Speed", "Limit", "SlowLimit", "Restriction", "Exempt", "Pool", "Terms", "Migration")
 """tables that are laid over the default ones key by key, so that no key of theirs is needed"""
 ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
 
@@ -80,14 +80,15 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a configuration file; it may leave out what the default one has."""
     schema = ADAPTER.json_schema()
     for table in (schema, *(schema["$defs"][name] for name in PARTIAL)):
-        del table["required"]
+        table.pop("required", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def show(settings: Settings) -> dict[str, Any]:
     """The settings as a table with the names that files use; `json.dumps` takes it."""
     shown: dict[str, Any] = ADAPTER.dump_python(settings, mode="json", by_alias=True)
-    for plan in shown["plan"]:
-        if plan["price_yen_per_month"] is None:
-            del plan["price_yen_per_month"]
+    for table in (*shown["plan"], *shown["option"]):
+        # TOML has no null: what is not known is not written.
+        for key in [key for key, value in table.items() if value is None]:
+            del table[key]
     return shown

@@ -5,6 +5,7 @@ enforces, so that an object which came from a file is always within them. Names 
 of the fields, but lists of tables are written in the singular: `[[plan]]`, `[[exempt.endpoint]]`.
 """
 
+import datetime
 import ipaddress
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -26,7 +27,11 @@ BYTES_MAX = 1 << 62
 """byte; for any volume, and for the sum of all volumes of a subscriber file"""
 BUNDLE_BYTES_MAX = 1 << 50
 """byte; a pebibyte a month, which can be credited four thousand times before int64 ends"""
+WATERMARK_BYTES_MIN = 65_536
+"""byte; smaller steps would ask the database too often"""
 TEXT_MAX = 64
+YEAR_MIN, YEAR_MAX = 1970, 2261
+"""times are int64 ns since 1970, which end in April 2262"""
 
 STRICT = {"extra": "forbid"}
 
@@ -55,6 +60,13 @@ def network(text: str) -> str:
         ) from None
 
 
+def day(value: datetime.date) -> datetime.date:
+    """The date, if int64 ns can count to it; else ValueError."""
+    if not YEAR_MIN <= value.year <= YEAR_MAX:
+        raise ValueError(f"{value} is out of range; allowed: 1970-01-01 .. 2261-12-31")
+    return value
+
+
 def _integer(least: int, most: int) -> object:
     return Field(strict=True, ge=least, le=most)
 
@@ -66,6 +78,19 @@ Flag = Annotated[bool, Field(strict=True)]
 Prefix = Annotated[str, Field(strict=True), AfterValidator(network)]
 Rate = Annotated[int, _integer(1, RATE_BPS_MAX)]
 Volume = Annotated[int, _integer(0, BYTES_MAX)]
+Yen = Annotated[int, _integer(0, 10_000_000)]
+Count = Annotated[int, _integer(1, 1_000_000)]
+Months = Annotated[int, _integer(0, 120)]
+Days = Annotated[int, _integer(1, 366)]
+Date = Annotated[datetime.date, Field(strict=True), AfterValidator(day)]
+Clock = Annotated[
+    str,
+    Field(
+        strict=True,
+        pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        json_schema_extra={"allowed": 'a time of day, as "20:00"'},
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +159,29 @@ class Exempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """How a gateway deals with the coupon database (G4, G5).
+
+    watermark_bytes: how far ahead of use a SIM's consumption is announced.
+    uncertain: who bears what a broken-off run may have used beyond what it reported.
+    failure: Credit-Control-Failure-Handling, when the database does not answer a live gateway.
+    threshold_bytes: Volume-Quota-Threshold, at which a live gateway asks for the next slice.
+    pending: what a packet gets while a live gateway's answer is out.
+    """
+
+    __pydantic_config__ = STRICT
+
+    watermark_bytes: Annotated[int, _integer(WATERMARK_BYTES_MIN, BYTES_MAX)]
+    uncertain: Literal["charge", "refund"]
+    lease_s: Annotated[int, _integer(1, 86_400)]
+    answer_ms: Annotated[int, _integer(10, 600_000)]
+    failure: Literal["terminate", "continue", "retry-and-terminate"]
+    continue_bytes: Annotated[int, _integer(0, BUNDLE_BYTES_MAX)]
+    threshold_bytes: Annotated[int, _integer(0, units.SLICE_BYTES_MAX)]
+    pending: Literal["slow", "pass", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A plan is data (S5). `restriction_bytes` 0: no 3-day restriction; a price may be unknown."""
 
@@ -146,7 +194,80 @@ class Plan:
     high_down_bps: Rate
     high_up_bps: Rate
     restriction_bytes: Volume
-    price_yen_per_month: Annotated[int, _integer(0, 10_000_000)] | None = None
+    price_yen_per_month: Yen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a contract is about (A2); `lines`: its contracts have a plan and SIM lines."""
+
+    __pydantic_config__ = STRICT
+
+    name: Text
+    title: Text
+    lines: Flag = False
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option is data (O2); a price or fee that is not there is not known.
+
+    services: those whose contracts may have it.
+    unit_size: how many one price is for; a part of a unit costs as much as a whole one.
+    initial_fee_yen, one_off_fee_yen: owed when the order is accepted.
+    price_yen_per_month: for each unit, owed from the day on which charging starts.
+    included: every contract of its services has it without an order.
+    migrates: an IIJ4U contract's option of this name goes on under its first service (A9, O3).
+    """
+
+    __pydantic_config__ = STRICT
+
+    name: Text
+    title: Text
+    services: Annotated[tuple[Text, ...], Field(min_length=1)]
+    unit_size: Count = 1
+    price_yen_per_month: Yen | None = None
+    initial_fee_yen: Yen | None = None
+    one_off_fee_yen: Yen | None = None
+    included: Flag = False
+    migrates: Flag = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Limits and periods of the contract book (A2-A7); months and days are Japan's.
+
+    service_contracts_max: contracts of one service that a mioID may have; voice_lines_max: over all.
+    application_months: until a mioID lapses whose application is not completed; empty_months: until one
+        lapses whose last contract has ended.
+    take_back_until: time of the last day until which a cancellation can be taken back.
+    minimum_months: whole months, after the one in which use began, that a contract lasts.
+    rescission_days: days, that of the contract document included, for ending it at once.
+    port_days: days, that of issue included, for which a number portability reservation is good.
+    port_in_days: how many of them must be left, today included, to come in with it.
+    """
+
+    __pydantic_config__ = STRICT
+
+    service_contracts_max: Count = 10
+    voice_lines_max: Count = 5
+    application_months: Months = 1
+    empty_months: Months = 3
+    take_back_until: Clock = "20:00"
+    minimum_months: Months = 1
+    rescission_days: Days = 8
+    port_days: Days = 15
+    port_in_days: Days = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The move of IIJ4U contracts (A9): nothing changes from 00:00 JST of `freeze_from` to `moved_on`."""
+
+    __pydantic_config__ = STRICT
+
+    freeze_from: Date = datetime.date(2016, 3, 28)
+    moved_on: Date = datetime.date(2016, 4, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +276,20 @@ class Settings:
 
     __pydantic_config__ = STRICT
 
-    count: Literal["inner-ip"]
+    count: Literal["inner-ip", "outer-ip"]
     first_slice: Literal["attach", "first-packet"]
     default_plan: Text
     ue_nets: tuple[Prefix, ...]
     speed: Speed
     restriction: Restriction
     exempt: Exempt
+    pool: Pool
     plans: Annotated[tuple[Plan, ...], Field(alias="plan", min_length=1)]
+    default_service: Text = "mobile-d"
+    services: Annotated[tuple[Service, ...], Field(alias="service")] = ()
+    options: Annotated[tuple[Option, ...], Field(alias="option")] = ()
+    terms: Terms = Terms()
+    migration: Migration = Migration()
 
     def plan(self, name: str) -> Plan:
         """The plan of that name; KeyError where there is none."""
@@ -170,3 +297,11 @@ class Settings:
             if plan.name == name:
                 return plan
         raise KeyError(name)
+
+    def service(self, name: str) -> Service | None:
+        """The service of that name."""
+        return next((service for service in self.services if service.name == name), None)
+
+    def option(self, name: str) -> Option | None:
+        """The option of that name."""
+        return next((option for option in self.options if option.name == name), None)

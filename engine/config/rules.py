@@ -4,6 +4,7 @@ The document may be wrong in any other way too (that is reported by itself), so 
 whatever does not have the type that it needs.
 """
 
+import datetime
 import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -26,6 +27,10 @@ def findings(raw: dict[str, Any], own: dict[str, Any], locate: Locate) -> list[F
         *repeated(_names(raw, ("exempt", "endpoint")), "exempt endpoint", locate),
         *_overlaps(raw, locate),
         *_credit(raw, own),
+        *repeated(_names(raw, ("service",)), "service", locate),
+        *repeated(_names(raw, ("option",)), "option", locate),
+        *_services(raw, own),
+        *_freeze(raw, own),
     ]
 
 
@@ -158,3 +163,36 @@ def _too_long(queue_ms: Any, rate_bps: Any, path: tuple[str, ...]) -> str:
         f"a queue of {queue_ms} ms at {rate_bps} bit/s is more than the limiter counts; "
         f"allowed at this rate: {'.'.join(path)} up to {most_ms}"
     )
+
+
+def _services(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:
+    """The default service has lines; options are of services that are there."""
+    services = {
+        table["name"]: table.get("lines") is True
+        for _, table in tables(raw, ("service",))
+        if isinstance(table.get("name"), str)
+    }
+    name = raw.get("default_service")
+    if isinstance(name, str) and services and not services.get(name):
+        known = ", ".join(shown(one) for one, lines in services.items() if lines) or "none"
+        yield Finding(
+            ("default_service",) if "default_service" in own else ("service", 0),
+            f"default_service {shown(name)} is none of the services with lines; allowed: {known}",
+        )
+    for where, table in tables(raw, ("option",)):
+        names = table.get("services")
+        for index, one in enumerate(names if isinstance(names, list) else ()):
+            if isinstance(one, str) and services and one not in services:
+                known = ", ".join(map(shown, services))
+                path = (*where, "services", index) if "option" in own else ("service", 0)
+                what = f"option {shown(table.get('name'))}: no service is called {shown(one)}"
+                yield Finding(path, f"{what}; allowed: {known}")
+
+
+def _freeze(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:
+    """The freeze begins before the move."""
+    freeze, moved = (at(raw, ("migration", key)) for key in ("freeze_from", "moved_on"))
+    if type(freeze) is type(moved) is datetime.date and freeze > moved:
+        key = "moved_on" if at(own, ("migration", "freeze_from")) is None else "freeze_from"
+        what = f"the freeze begins on {freeze}, after the move on {moved}; allowed: before it"
+        yield Finding(("migration", key), what)

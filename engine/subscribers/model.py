@@ -4,7 +4,6 @@ The annotations carry the bounds that the loaders enforce. Lists are written in 
 files (`[[contract]]`, `[[contract.coupon]]`, `[[contract.line]]`).
 """
 
-import datetime
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -13,11 +12,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from engine.config.faults import shown
-from engine.config.model import BYTES_MAX, STRICT, Flag, Text, Volume
+from engine.config.model import (
+    BYTES_MAX,
+    STRICT,
+    YEAR_MAX,
+    YEAR_MIN,
+    Flag,
+    Text,
+    Volume,
+)
+from engine.config.model import Date as Day
 
 TEID_MAX = (1 << 32) - 1
-YEAR_MIN, YEAR_MAX = 1970, 2261
-"""times are int64 ns since 1970, which end in April 2262"""
 TIME_NS_MAX = 9_214_646_400_000_000_000 - 1
 """ns; the last one of the year 2261 in UTC"""
 CHARGES_MAX = 30
@@ -33,13 +39,6 @@ def month(text: str) -> str:
     if match is None or not YEAR_MIN <= int(match[1]) <= YEAR_MAX:
         raise ValueError(f"{shown(text)} is no month; allowed: 1970-01 .. 2261-12, as YYYY-MM")
     return text
-
-
-def day(value: datetime.date) -> datetime.date:
-    """The date, if int64 ns can count to it; else ValueError."""
-    if not YEAR_MIN <= value.year <= YEAR_MAX:
-        raise ValueError(f"{value} is out of range; allowed: 1970-01-01 .. 2261-12-31")
-    return value
 
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -119,7 +118,6 @@ Teid = Annotated[int, Field(strict=True, ge=1, le=TEID_MAX)]
 Address = Annotated[str, Field(strict=True), AfterValidator(address)]
 OuterAddress = Annotated[str, Field(strict=True), AfterValidator(outer_address)]
 Month = Annotated[str, Field(strict=True), AfterValidator(month)]
-Day = Annotated[datetime.date, Field(strict=True), AfterValidator(day)]
 TimeNs = Annotated[int, Field(strict=True, ge=0, le=TIME_NS_MAX)]
 
 
@@ -248,7 +246,19 @@ class Detach:
     do: Literal["detach"] = "detach"
 
 
-Event = Switch | Charge | Suspend | Resume | Attach | Detach
+@dataclass(frozen=True, slots=True)
+class ReplaceSim:
+    """The line has a new card, `iccid`; the old one is refused from now on (L2)."""
+
+    __pydantic_config__ = STRICT
+
+    at_ns: TimeNs
+    line: Text
+    iccid: Iccid
+    do: Literal["replace-sim"] = "replace-sim"
+
+
+Event = Switch | Charge | Suspend | Resume | Attach | Detach | ReplaceSim
 """tell them apart by class or by `do`; both narrow the type"""
 EVENTS: dict[str, type[Event]] = {
     "switch": Switch,
@@ -257,4 +267,5 @@ EVENTS: dict[str, type[Event]] = {
     "resume": Resume,
     "attach": Attach,
     "detach": Detach,
+    "replace-sim": ReplaceSim,
 }

@@ -31,7 +31,7 @@ def told(text: str) -> list[str]:
         ("colour = 1", "1:1: colour: unknown key; allowed: count, first_slice, default_plan,"),
         ("[speed.slow]\nrate = 1", "2:1: speed.slow.rate: unknown key, did you mean rate_bps?;"),
         ('"a\\nb" = 1', '1:1: "a\\nb": unknown key;'),
-        ('count = "outer-ip"', '1:9: count: "outer-ip" is not allowed; allowed: only "inner-ip"'),
+        ('count = "ip"', '1:9: count: "ip" is not allowed; allowed: "inner-ip" or "outer-ip"'),
         (
             'first_slice = "x"',
             '1:15: first_slice: "x" is not allowed; allowed: "attach" or "first-',

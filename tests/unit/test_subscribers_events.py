@@ -7,7 +7,17 @@ import pytest
 
 from engine import config, subscribers
 from engine.errors import ConfigError
-from engine.subscribers import Attach, Charge, Detach, Resume, Suspend, Switch, events, moment
+from engine.subscribers import (
+    Attach,
+    Charge,
+    Detach,
+    ReplaceSim,
+    Resume,
+    Suspend,
+    Switch,
+    events,
+    moment,
+)
 
 AT = '"at": "2013-11-05T09:00:00+09:00"'
 NS = 1_383_609_600 * 10**9
@@ -32,7 +42,7 @@ def test_the_example_events_are_of_the_example_book(project: Path) -> None:
 
 
 def test_every_verb_in_either_format_sorted_by_time(tmp_path: Path) -> None:
-    """P3, C3, L1, N6: events of one time stay in the order of the file."""
+    """P3, C3, L1, L2, N6: events of one time stay in the order of the file."""
     wanted = [
         Attach(at_ns=1, line="a"),
         Detach(at_ns=5, line="a"),
@@ -40,8 +50,10 @@ def test_every_verb_in_either_format_sorted_by_time(tmp_path: Path) -> None:
         Resume(at_ns=5, line="a"),
         Switch(at_ns=5, line="a", on=True),
         Charge(at_ns=6, contract="c", coupons=30),
+        ReplaceSim(at_ns=7, line="a", iccid="8981100000000000009"),
     ]
     lines = [
+        '{"at_ns": 7, "do": "replace-sim", "line": "a", "iccid": "8981100000000000009"}',
         '{"at_ns": 6, "do": "charge", "contract": "c", "coupons": 30}',
         "",
         '{"at_ns": 5, "do": "detach", "line": "a"}\r',
@@ -56,6 +68,7 @@ def test_every_verb_in_either_format_sorted_by_time(tmp_path: Path) -> None:
         assert events.load(path) == wanted
     path = tmp_path / "e.toml"
     path.write_text(
+        '[[event]]\nat_ns = 7\ndo = "replace-sim"\nline = "a"\niccid = "8981100000000000009"\n'
         '[[event]]\nat_ns = 6\ndo = "charge"\ncontract = "c"\ncoupons = 30\n'
         + "".join(
             f'[[event]]\nat_ns = 5\ndo = "{do}"\nline = "a"\n'
@@ -175,6 +188,20 @@ def test_lines_and_contracts_are_those_of_the_book() -> None:
         '2:38: [1].line: no line of the subscriber file is called "c"',
         '3:42: [2].contract: no contract of the subscriber file is called "l"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ('"iccid": "8981"', '1:61: [0].iccid: "8981" is not allowed; allowed: 10 to 22 digits'),
+        ('"iccid": 8981100000000000009', "1:61: [0].iccid: 8981100000000000009 is not allowed;"),
+        ('"card": "8981100000000000009"', "1:1: [0].iccid: is missing; allowed: 10 to 22 digits"),
+    ],
+)
+def test_a_new_card_has_an_iccid(fields: str, fault: str) -> None:
+    """L2, N6, B79"""
+    first = told(f'{{"at_ns": 1, "do": "replace-sim", "line": "a", {fields}}}')[0]
+    assert first.startswith(fault)
 
 
 def test_load_refuses_wrong_files(tmp_path: Path) -> None:
