@@ -56,6 +56,8 @@ DROP_DETACHED = 35
 """the line has no open session"""
 DROP_QUEUE = 36
 """the SIM's queue is full: dropped from its tail (P4)"""
+DROP_PENDING = 37
+"""the coupon database has not answered yet, and the setting is to drop meanwhile (pending)"""
 
 NAMES = {
     CHARGED: "charged",
@@ -82,6 +84,7 @@ NAMES = {
     DROP_SUSPENDED: "suspended",
     DROP_DETACHED: "detached",
     DROP_QUEUE: "queue",
+    DROP_PENDING: "pending",
 }
 
 CODES = 64

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from engine import layout
@@ -56,6 +57,18 @@ class SideTables:
         """byte; charged to one SIM in one direction."""
         carried = self.shape[int(sim["side"])]["charged_bytes"][direction]
         return int(sim["charged"][direction]) % CHARGED_PACKET + int(carried)
+
+    def carried(self, sims: Rows) -> Rows:
+        """int64[n, 3]: bytes charged, slow and exempt of `sims`, SIM[n], both directions added."""
+        side = sims["side"].astype(np.int64)
+        total = np.zeros((len(sims), 3), dtype=np.int64)
+        total[:, 0] = (sims["charged"] % CHARGED_PACKET).sum(axis=1)
+        total[:, 0] += self.shape["charged_bytes"][side].sum(axis=1)
+        for direction in (0, 1):
+            usage = self.usage[2 * side + direction]
+            total[:, 1] += usage["slow_bytes"]
+            total[:, 2] += usage["exempt_bytes"]
+        return total
 
     def counters(self, sim: Any, direction: int) -> dict[str, int]:
         """The report's counters C of one SIM and direction: plain integers, packets and bytes."""

@@ -45,7 +45,16 @@ def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--events", metavar="FILE", help="Switches, charges, suspensions (JSON lines or TOML)."
 )
 @click.option(
-    "--pool", metavar="URL", help="Coupon database: sqlite:///file.db; default: in memory."
+    "--pool",
+    metavar="URL",
+    help="Coupon database: sqlite:///file.db or postgresql://…; default: in memory.",
+)
+@click.option(
+    "--gateway",
+    metavar="NAME",
+    default="replay",
+    show_default=True,
+    help="Name by which the coupon database knows this replay; two at a time need two names.",
 )
 @click.option(
     "--ue-net",
@@ -103,6 +112,7 @@ def command(
     subscribers: str | None,
     events: str | None,
     pool: str | None,
+    gateway: str,
     ue_nets: tuple[str, ...],
     encapsulation: str,
     form: str,
@@ -132,6 +142,7 @@ def command(
                 subscribers=subscribers,
                 events=events,
                 pool=pool,
+                gateway=gateway,
                 ue_nets=ue_nets,
                 encapsulation=encapsulation,
                 workers=workers,

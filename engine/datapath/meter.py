@@ -40,6 +40,7 @@ from engine.layout import (
     SIM_HELD,
     SIM_IN_SERVICE,
     SIM_REGULATED,
+    SIM_WAITING,
     STOP_ATTACH,
     STOP_END,
     STOP_SLICE,
@@ -57,7 +58,7 @@ AHEAD = 64
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
 
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
-_PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | 3 << SIM_BUCKET_SHIFT
+_PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | SIM_WAITING | 3 << SIM_BUCKET_SHIFT
 _CHARGED = verdict.CHARGED << WORK_CODE_SHIFT
 
 
@@ -143,6 +144,8 @@ def pass_metered(sim, w, usage, shape, rates, control):  # type: ignore[no-untyp
     size = np.int64(w["length"])
     direction = np.int64(w["flags"]) & WORK_DOWNLINK
     base = np.int64(sim["profile"])
+    if np.int64(sim["flags"]) & SIM_WAITING:
+        return drop(w, usage, control, verdict.DROP_PENDING)
     asks = np.int64(sim["flags"]) & (SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON
     if asks and np.int64(sim["balance_bytes"]) == 0:
         return np.int64(STOP_SLICE)  # D1: it holds nothing, and whether it is fast depends on that

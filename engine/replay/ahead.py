@@ -37,6 +37,11 @@ class Ahead:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, name="pktoll-read", daemon=True)
 
+    @property
+    def waits(self) -> bool:
+        """True if no batch lies ready, so that the next step may take as long as a pipe is silent."""
+        return self._ready.empty()
+
     def _read(self) -> None:
         try:
             for batch in self._batches:

@@ -29,6 +29,7 @@ SIM_FIELDS = (
     "grants",
     "granted_bytes",
     "balance_bytes",
+    "shown_balance_bytes",
     "coupon",
     "regulated",
     "in_service",

@@ -16,7 +16,8 @@ class Options:
     `encapsulation`: "gtp" bills G-PDUs, "ip" the outermost IP packets, "auto" the first if the beginning
     of a capture shows a G-PDU. `ue_nets` are CIDR prefixes whose every address is a SIM of the default
     plan; without them and without subscribers the configuration's are taken. `workers` is the number
-    of shards that are metered at once. Once `stop` is asked for, the captures are at their end.
+    of shards that are metered at once, `gateway` the name by which the coupon database knows this replay.
+    Once `stop` is asked for, the captures are at their end.
     """
 
     captures: tuple[str, ...]
@@ -24,6 +25,7 @@ class Options:
     subscribers: str | None = None
     events: str | None = None
     pool: str | None = None
+    gateway: str = "replay"
     ue_nets: tuple[str, ...] = ()
     encapsulation: str = "auto"
     workers: int = 1

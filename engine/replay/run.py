@@ -8,17 +8,21 @@ from typing import Any
 from engine import clock, config, jit, subscribers, verdict
 from engine.errors import CaptureError, UsageError
 from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
-from engine.pool.store import open_store
+from engine.pool.store import CouponStore, open_store
 from engine.replay.ahead import Ahead
 from engine.replay.options import Options
-from engine.runtime import Engine
-from engine.subscribers import Book, Event
+from engine.runtime import Engine, store_options
+from engine.subscribers import Book, Event, documents, views
+from engine.subscribers.account import Account
 from engine.wire import MODE_GTP, MODE_IP
 from engine.wire.capture import Capture, merge, sniff
 from engine.wire.endpoints import Endpoints
 from engine.wire.source import STDIN
 
 SCHEMA = "pktoll.replay/1"
+GROUP_NS = 100_000_000
+"""ns; how long a group of batches may last whose slices become durable with one fsync. A replay lets
+nothing out before its report, so its batches need not wait for the disk one by one."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,18 @@ class Report:
 
 
 @dataclass(slots=True)
+class _Known:
+    """Who is known beforehand: from a subscriber file, or from the coupon database's contract book."""
+
+    book: Book | None
+    accounts: list[Account]
+
+    @property
+    def nobody(self) -> bool:
+        return self.book is None and not self.accounts
+
+
+@dataclass(slots=True)
 class _Timing:
     read_ns: int = 0
     process_ns: int = 0
@@ -49,20 +65,26 @@ def run(options: Options) -> Report:
     settings = config.load(options.config)
     book = subscribers.load(options.subscribers, settings) if options.subscribers else None
     events = subscribers.events.load(options.events, book) if options.events else []
-    nets = options.ue_nets or (() if book else settings.ue_nets)
     timing = _Timing(compile_ns=jit.warm())
     endpoints = Endpoints()
-    captures = _open(options, endpoints)
-    engine = Engine(
-        settings,
-        open_store(options.pool),
-        shards=options.workers,
-        ue_nets=nets,
-        allow_clock_leap=options.allow_clock_leap,
-        endpoints=endpoints,
-    )
+    captures = _open(options, endpoints, count_outer=settings.count == "outer-ip")
+    store = open_store(options.pool, store_options(settings, options.gateway))
+    try:
+        known = _Known(book, [] if book or options.ue_nets else stored_accounts(store))
+        nets = options.ue_nets or (settings.ue_nets if known.nobody else ())
+        engine = Engine(
+            settings,
+            store,
+            shards=options.workers,
+            ue_nets=nets,
+            allow_clock_leap=options.allow_clock_leap,
+            endpoints=endpoints,
+        )
+    except BaseException:
+        store.close(clean=True)
+        raise
     with engine:
-        rows = _drive(engine, captures, book, events, options, timing)
+        rows = _drive(engine, captures, known, events, options, timing)
         document = _document(engine, captures, rows, timing)
         if _stopped(options) and document["capture"]["truncated_at"] is None:
             document["capture"]["truncated_at"] = captures[0].offset
@@ -74,7 +96,7 @@ def _stopped(options: Options) -> bool:
     return options.stop is not None and options.stop.wanted
 
 
-def _open(options: Options, endpoints: Endpoints) -> list[Capture]:
+def _open(options: Options, endpoints: Endpoints, *, count_outer: bool) -> list[Capture]:
     """Every capture, in the order of the paths, so that the order given cannot matter."""
     paths = sorted(options.captures)
     if paths.count(STDIN) > 1:
@@ -84,13 +106,15 @@ def _open(options: Options, endpoints: Endpoints) -> list[Capture]:
     if mode is None:
         seen = [sniff(path, options.stop) for path in paths]
         mode = MODE_GTP if MODE_GTP in seen else MODE_IP
-    return [Capture(path, endpoints, mode, stop=options.stop) for path in paths]
+    return [
+        Capture(path, endpoints, mode, count_outer=count_outer, stop=options.stop) for path in paths
+    ]
 
 
 def _drive(
     engine: Engine,
     captures: list[Capture],
-    book: Book | None,
+    known: _Known,
     events: list[Event],
     options: Options,
     timing: _Timing,
@@ -98,21 +122,27 @@ def _drive(
     """Feed every batch to the engine; returns how many packets there were."""
     rows = 0
     begun = False
+    flushed_ns = clock.elapsed_ns()
     sizes = [capture.size_bytes for capture in captures]
     size_bytes = None if None in sizes else sum(size or 0 for size in sizes)
-    batches = Ahead(merge(captures)) if _cores() > 1 else merge(captures)
-    for batch in _timed(iter(batches), timing):
+    ahead = Ahead(merge(captures)) if _cores() > 1 else None
+    for batch in _timed(iter(ahead or merge(captures)), timing):
         begin_ns = clock.elapsed_ns()
         if not begun:
-            _begin(engine, book, events, int(batch["time_ns"][0]))
+            _begin(engine, known, events, int(batch["time_ns"][0]))
             begun = True
-        engine.account(batch)
+        engine.account(batch, flush=False)
+        # A stream may fall silent; what is handed out must not stay undecided (and locked) meanwhile.
+        silent = size_bytes is None and (ahead is None or ahead.waits)
+        if silent or begin_ns - flushed_ns >= GROUP_NS:
+            engine.flush()
+            flushed_ns = begin_ns
         rows += len(batch)
         timing.process_ns += clock.elapsed_ns() - begin_ns
         if options.progress is not None:
             options.progress(sum(c.consumed_bytes for c in captures), size_bytes)
     if not begun:
-        _begin(engine, book, events, 0)
+        _begin(engine, known, events, 0)
     return rows
 
 
@@ -121,10 +151,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _begin(engine: Engine, book: Book | None, events: list[Event], at_ns: int) -> None:
+def _begin(engine: Engine, known: _Known, events: list[Event], at_ns: int) -> None:
+    book = known.book
+    if known.accounts:
+        book = views.to_book(known.accounts, at_ns, engine.settings)
     if book is not None:
         engine.load(book, at_ns)
     engine.schedule(events, known=book is not None)
+
+
+def stored_accounts(store: CouponStore) -> list[Account]:
+    """The contract book in a coupon database: all accounts."""
+    return [documents.from_json(account.document) for account in store.accounts()]
 
 
 def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
@@ -220,6 +258,10 @@ def _told(
     if assumed:
         notices.append(
             f"neither --subscribers nor --ue-net was given: addresses in {', '.join(assumed)} are SIMs"
+        )
+    if engine.settings.count == "outer-ip":
+        notices.append(
+            'bytes are those of the outer IP packets where there is a tunnel (count = "outer-ip")'
         )
     regressions = sum(c.time_regressions for c in captures)
     if regressions:

@@ -5,17 +5,11 @@ than a day across a month's end may be a broken time stamp, which must not burn 
 leaps are allowed, the coupon calendar then stays behind by the leap.
 """
 
-from engine.errors import UsageError
-from engine.pool import calendar
+from engine import calendar
 from engine.runtime.lines import ContractState
 from engine.runtime.quota import Quota
 from engine.subscribers import Contract
-from engine.units import MB, NS_PER_DAY
-
-TOPUPS_A_MONTH = 30
-"""additional coupons that a contract may buy in a calendar month (C3)"""
-TOPUP_BYTES = 100 * MB
-"""bytes of an additional coupon (C3)"""
+from engine.units import NS_PER_DAY
 
 NEVER_NS = (1 << 63) - 1
 
@@ -60,8 +54,6 @@ class Credits:
 
     def __init__(self, quota: Quota) -> None:
         self._quota = quota
-        self._topups: dict[str, int] = {}
-        self._bought: dict[tuple[str, int], int] = {}
 
     def open_contract(self, contract: ContractState, given: Contract | None, ns: int) -> None:
         """What the database holds at `ns`: the coupons of the subscriber file, or the plan's bundles.
@@ -91,23 +83,3 @@ class Credits:
         times = (calendar.month_start_ns(month), calendar.bundle_expires_ns(month))
         name = f"bundle:{contract.code}:{calendar.month_text(month)}"
         self._quota.credit(name, contract, "bundle", credited, times)
-
-    def charge(self, contract: ContractState, coupons: int, ns: int) -> None:
-        """`coupons` additional coupons of 100 MB, bought at `ns` (C4).
-
-        UsageError, and nothing is bought, where a month's purchases would exceed 30 (C3).
-        """
-        month = calendar.month_of(ns)
-        bought = self._bought.get((contract.code, month), 0)
-        if coupons < 1 or bought + coupons > TOPUPS_A_MONTH:
-            raise UsageError(
-                f"contract {contract.code}: {coupons} additional coupons refused; "
-                f"{bought} of at most {TOPUPS_A_MONTH} were bought in {calendar.month_text(month)}"
-            )
-        self._bought[contract.code, month] = bought + coupons
-        for _ in range(coupons):
-            number = self._topups.get(contract.code, 0)
-            self._topups[contract.code] = number + 1
-            name = f"topup:{self._quota.store.run_id}:{contract.code}:{number}"
-            times = (ns, calendar.topup_expires_ns(month))
-            self._quota.credit(name, contract, "topup", TOPUP_BYTES, times)

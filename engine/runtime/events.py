@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from engine.errors import UsageError
+from engine.errors import RefusedError, UsageError
 from engine.subscribers import Event
 
 if TYPE_CHECKING:
-    from engine.runtime.engine import Engine
+    from engine.runtime.control import Control
 
 
-def check(engine: "Engine", event: Event) -> None:
+def check(engine: "Control", event: Event) -> None:
     """UsageError for a line or a contract that the engine does not know."""
     if event.do == "charge":
         engine.book.contract(event.contract)
@@ -17,16 +17,16 @@ def check(engine: "Engine", event: Event) -> None:
         engine.book.find(event.line)
 
 
-def apply(engine: "Engine", event: Event) -> None:
+def apply(engine: "Control", event: Event) -> None:
     """Do what the event says, at its time; one that a rule refuses changes nothing and is kept in the
     engine's `refusals`."""
     try:
         _do(engine, event)
-    except UsageError as error:
+    except (UsageError, RefusedError) as error:
         engine.refusals.append(f"{event.do} at {event.at_ns} ns: {error}")
 
 
-def _do(engine: "Engine", event: Event) -> None:
+def _do(engine: "Control", event: Event) -> None:
     at_ns = event.at_ns
     match event.do:
         case "switch":
@@ -37,6 +37,8 @@ def _do(engine: "Engine", event: Event) -> None:
             engine.suspend(event.line, at_ns=at_ns)
         case "resume":
             engine.resume(event.line, at_ns=at_ns)
+        case "replace-sim":
+            engine.replace_sim(event.line, iccid=event.iccid, at_ns=at_ns)
         case "detach":
             engine.detach(event.line, at_ns=at_ns)
         case _:  # attach: there are no others

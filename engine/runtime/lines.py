@@ -10,7 +10,12 @@ Binding = tuple[tuple[str, ...], tuple[int | None, int | None], str | None]
 
 @dataclass(slots=True)
 class LineState:
-    """One SIM. `row` is its row in the SIM table; `initial_balance_bytes` was on it at the start."""
+    """One SIM. `row` is its row in the SIM table; `initial_balance_bytes` was on it at the start.
+
+    Of what it holds, `reserve_bytes` are not in the row yet and `ready_bytes` may go there at once.
+    `settled_bytes` of its use were reported before it was opened last; `shown_bytes` is the balance that
+    customers are shown (L5), None until there is one.
+    """
 
     row: int
     code: str
@@ -24,6 +29,11 @@ class LineState:
     granted_bytes: int = 0
     grants: int = 0
     requests: int = 0
+    reserve_bytes: int = 0
+    ready_bytes: int = 0
+    settled_bytes: int = 0
+    shown_bytes: int | None = None
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -36,6 +46,8 @@ class ContractState:
     shard: int
     bundle_bytes: int
     started_month: int
+    empty: bool = False
+    purchases: int = 0
     lines: list[LineState] = field(default_factory=list)
 
 
@@ -46,6 +58,7 @@ class LineBook:
         self.lines: list[LineState] = []
         self.contracts: dict[str, ContractState] = {}
         self._by_name: dict[str, LineState] = {}
+        self._refused: dict[str, LineState] = {}
 
     def add(self, line: LineState) -> None:
         """Enter a line under every name that it has; UsageError if one is taken."""
@@ -56,6 +69,24 @@ class LineBook:
         self._by_name.update((name, line) for name in names)
         self.lines.append(line)
         line.contract.lines.append(line)
+
+    def replace_card(self, line: LineState, iccid: str) -> None:
+        """The line is on a new card from now on; the old one is refused for good (L2, L3)."""
+        if iccid in self._by_name or iccid in self._refused:
+            raise UsageError(f"line {line.code}: the card {iccid} is, or was, somebody's already")
+        if line.iccid is not None:
+            del self._by_name[line.iccid]
+            self._refused[line.iccid] = line
+        line.iccid = iccid
+        self._by_name[iccid] = line
+
+    def refuse_replaced(self, name: str | None) -> None:
+        """UsageError for a card that was replaced (L2, L3)."""
+        line = self._refused.get(name or "")
+        if line is not None:
+            raise UsageError(
+                f"attach: the card {name} of line {line.code} was replaced; it stays refused (L2)"
+            )
 
     def find(self, name: str) -> LineState:
         """The line with this code, ICCID or IMSI; UsageError if there is none."""

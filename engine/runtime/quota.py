@@ -1,55 +1,229 @@
-"""Between SIM rows and coupon database: asks for slices, marks empty contracts, settles at the end."""
+"""Between SIM rows and coupon database: asks for slices, announces use, marks empty contracts, settles.
 
+What a SIM holds is in two parts: `balance_bytes` of its row, which the kernel may use without asking,
+and `reserve_bytes` behind it. With a database that outlives the process only as much is put into the row as
+was announced there (`CouponStore.mark`), so that a crash leaves no more than one step uncertain (G4). The
+kernel stops for a refill as it does for a slice; what packets get is the same for any step.
+"""
+
+from collections.abc import Iterable
+
+from engine import clock
 from engine.accounting.sims import SimTable
+from engine.config.model import Pool
 from engine.errors import LedgerError
-from engine.layout import SIM_ATTACHED, SIM_COUPON_ON, SIM_DETACHED, SIM_EMPTY
-from engine.pool.store import CouponStore
+from engine.layout import (
+    SIM_ATTACHED,
+    SIM_COUPON_ON,
+    SIM_DETACHED,
+    SIM_EMPTY,
+    SIM_IN_SERVICE,
+    SIM_REGULATED,
+)
+from engine.pool.store import CouponStore, LineNews, Notice
 from engine.runtime.lines import ContractState, LineState
+from engine.units import NS_PER_S
 
 
 class Quota:
-    """Grants for the rows of a SIM table. `calendar_ns` of the calls is the coupon calendar's time."""
+    """Grants for the rows of a SIM table. `calendar_ns` of the calls is the coupon calendar's time.
 
-    def __init__(self, store: CouponStore, sims: SimTable, first_slice: str) -> None:
+    `alone`: no other shard is metered at the same time.
+    """
+
+    alone = True
+
+    def __init__(
+        self, store: CouponStore, sims: SimTable, first_slice: str, settings: Pool
+    ) -> None:
         self.store = store
         self._sims = sims
         self._at_attach = first_slice == "attach"
-        self._open_group = False
+        self._step_bytes = settings.watermark_bytes if store.lasting else 0
+        self._marks: dict[str, tuple[int, int]] = {}
+        self._draining: list[LineState] = []
+        self._deferred = False
+        self._lease_ns = settings.lease_s * NS_PER_S // 3
+        self._renewed_ns = clock.lease_ns()
         self.grants = 0
         self.granted_bytes = 0
 
-    def _begin(self) -> None:
-        if not self._open_group:
-            self.store.begin()
-            self._open_group = True
+    # --- durability -------------------------------------------------------------------------------
 
-    def commit(self) -> None:
-        """Make every slice handed out so far durable; before it no verdict is released (D9)."""
-        if self._open_group:
-            self.store.commit()
-            self._open_group = False
+    def defer(self) -> None:
+        """What follows becomes durable with the next `flush`."""
+        if not self._deferred:
+            self.store.defer()
+            self._deferred = True
 
-    def open_line(self, line: LineState, balance_bytes: int) -> int:
-        """Enter a line in the database; returns the balance that its SIM starts with (D6, I8)."""
-        self._begin()
-        return self.store.open_line(line.contract.code, line.code, balance_bytes)
+    def flush(self, now_ns: int) -> None:
+        """Make every slice handed out and every mark so far durable; no verdict is released before (D9).
+
+        Also shows, by extending the lease, that nobody has taken over: a gateway that slept for too long
+        gets PoolFenced here, before anything of the batch is let out (I4).
+        """
+        self._note_drained(now_ns)
+        asked_ns = clock.lease_ns()
+        if self._marks:
+            self.defer()
+            self.store.mark([(code, *mark) for code, mark in self._marks.items()])
+            self._marks.clear()
+        if self._deferred:
+            self.store.flush()
+            self._deferred = False
+        elif self.store.lasting and asked_ns - self._renewed_ns >= self._lease_ns:
+            self.store.renew()
+        else:
+            return
+        self._renewed_ns = asked_ns
+
+    def _note_drained(self, now_ns: int) -> None:
+        """Bring up to date what is shown for SIMs that have come to 0 MB (L5)."""
+        if not self._draining:
+            return
+        drained = [line for line in self._draining if self.held_bytes(line) == 0]
+        self._draining = [line for line in self._draining if self.held_bytes(line) > 0]
+        for line in drained:
+            self.show(line, now_ns)
+
+    def notices(self) -> list[Notice]:
+        """What others did to the database since the last call."""
+        return self.store.notices() if self.store.lasting else []
+
+    # --- what SIMs hold ---------------------------------------------------------------------------
+
+    def held_bytes(self, line: LineState) -> int:
+        """byte; the balance on a SIM, exactly."""
+        balance = int(self._sims.rows[line.row]["balance_bytes"])
+        return balance + line.reserve_bytes + line.ready_bytes
+
+    def used_bytes(self, line: LineState) -> int:
+        """byte; what the store does not know otherwise: use since the line counts from 0 there (I5)."""
+        given = line.initial_balance_bytes + line.granted_bytes
+        return given - max(0, self.held_bytes(line)) - line.settled_bytes
+
+    def lent_bytes(self, line: LineState) -> int:
+        """byte; let out at high speed without a slice, by the operator's setting (live gateways)."""
+        return 0
+
+    def _hold(self, line: LineState, more_bytes: int) -> None:
+        if self._step_bytes:
+            line.reserve_bytes += more_bytes
+        else:
+            self._sims.rows[line.row]["balance_bytes"] += more_bytes
+
+    def refill(self, line: LineState, calendar_ns: int) -> None:
+        """A packet waits for more than the SIM's row has: the next step of what it holds, or a slice."""
+        if line.reserve_bytes == 0:
+            self.grant(line, calendar_ns)
+        if line.reserve_bytes > 0:
+            self._step(line)
+
+    def _step(self, line: LineState) -> None:
+        """Put the next step into the row, and have it announced before it is let out."""
+        row = self._sims.rows[line.row]
+        used = self.used_bytes(line)
+        step = min(self._step_bytes, line.reserve_bytes)
+        line.reserve_bytes -= step
+        row["balance_bytes"] += step
+        self.defer()
+        self._marks[line.code] = used, used + int(row["balance_bytes"])
+        if line.contract.empty and line.reserve_bytes == 0:
+            row["flags"] = int(row["flags"]) | SIM_EMPTY
+
+    # --- lines ------------------------------------------------------------------------------------
+
+    def open_lines(self, lines: list[LineState], initial_bytes: list[int]) -> None:
+        """Enter lines in the database; a SIM begins with the balance that earlier runs left it (D6, I8)."""
+        self.defer()
+        asked = [
+            (line.contract.code, line.code, initial)
+            for line, initial in zip(lines, initial_bytes, strict=True)
+        ]
+        for line, balance in zip(lines, self.store.open_lines(asked), strict=True):
+            line.initial_balance_bytes = balance
+            self._hold(line, balance)
+
+    def enter_lines(
+        self, lines: list[LineState], initial_bytes: list[int], known: dict[str, int]
+    ) -> None:
+        """Enter the lines of a book, of which the database knows some, with their balances.
+
+        In a database that others use too, a line is opened with its session only: any gateway may have it.
+        """
+        if not self.store.lasting:
+            self.open_lines(lines, initial_bytes)
+            return
+        new = [at for at, line in enumerate(lines) if line.code not in known]
+        self.open_lines([lines[at] for at in new], [initial_bytes[at] for at in new])
+        self.store.settle_all([(lines[at].code, 0) for at in new], True)
+        for line in lines:
+            line.closed = True
+            if line.code in known:
+                line.initial_balance_bytes = known[line.code]
+                self._hold(line, line.initial_balance_bytes)
+
+    def close_line(self, line: LineState, now_ns: int) -> None:
+        """The session has ended: settle for good, so that other gateways may have the line (L5)."""
+        if line.closed:
+            return
+        self.defer()
+        self._marks.pop(line.code, None)
+        self.store.settle(line.code, self.used_bytes(line), True)
+        self.show(line, now_ns)
+        line.closed = True
+
+    def _reopen(self, line: LineState) -> None:
+        """Open a line with its session: another gateway may have used some of what the SIM held."""
+        self.defer()
+        balance = self.store.open_line(line.contract.code, line.code, 0)
+        line.closed = False
+        row = self._sims.rows[line.row]
+        held = self.held_bytes(line)
+        if balance != held:
+            row["balance_bytes"] = line.reserve_bytes = line.ready_bytes = 0
+            line.initial_balance_bytes += balance - held
+            self._hold(line, balance)
+            row["flags"] = int(row["flags"]) & ~SIM_EMPTY
+        line.settled_bytes += self.used_bytes(line) - self.store.reported(line.code)
+
+    def show(self, line: LineState, now_ns: int) -> None:
+        """Bring the balance that customers are shown up to date (L5)."""
+        line.shown_bytes = max(0, self.held_bytes(line))
+        self.note(line, LineNews(now_ns, shown_bytes=line.shown_bytes))
+
+    def note(self, line: LineState, news: LineNews) -> None:
+        """Keep a line's state in the database (Q4)."""
+        self.defer()
+        self.store.note(line.code, news)
+
+    # --- coupons ----------------------------------------------------------------------------------
 
     def credit(
         self, credit_id: str, contract: ContractState, kind: str, bytes_: int, ns: tuple[int, int]
     ) -> None:
         """Credit a coupon at ns[0] that is good until ns[1]; once for an id, however often asked."""
-        self._begin()
+        self.defer()
         if bytes_ > 0:
             self.store.credit(credit_id, contract.code, kind, bytes_, *ns)
         self.wake(contract)
 
+    def buy(self, contract: ContractState, coupons: int, calendar_ns: int) -> None:
+        """Buy additional coupons (C3, C4); RefusedError where the month has had its 30."""
+        self.defer()
+        request_id = f"{self.store.run_id}:{contract.code}:buy:{contract.purchases + 1}"
+        self.store.buy(request_id, contract.code, coupons, calendar_ns)
+        contract.purchases += 1
+        self.wake(contract)
+
     def expire(self, calendar_ns: int) -> None:
         """Book coupons as expired (C6)."""
-        self._begin()
+        self.defer()
         self.store.expire(calendar_ns)
 
     def wake(self, contract: ContractState) -> None:
         """Forget that a contract was empty: after a charge, a switch or a month's end."""
+        contract.empty = False
         for line in contract.lines:
             row = self._sims.rows[line.row]
             row["flags"] = int(row["flags"]) & ~SIM_EMPTY
@@ -57,40 +231,70 @@ class Quota:
     def attach(self, line: LineState, calendar_ns: int) -> None:
         """Open the session of a line that is in service; it gets its first slice at once if the setting
         says so (D1, D8)."""
+        if line.closed:
+            self._reopen(line)
         row = self._sims.rows[line.row]
         flags = int(row["flags"]) & ~SIM_DETACHED | SIM_ATTACHED
         row["flags"] = flags
         may = flags & (SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON
-        if self._at_attach and may and int(row["balance_bytes"]) == 0:
+        if self._at_attach and may and self.held_bytes(line) == 0:
             self.grant(line, calendar_ns)
 
     def grant(self, line: LineState, calendar_ns: int) -> None:
         """Ask for the next slice; with nothing left all lines of the contract are marked empty (D5)."""
-        self._begin()
+        self.defer()
         line.requests += 1
         request_id = f"{self.store.run_id}:{line.code}:{line.requests}"
         grant = self.store.grant(request_id, line.contract.code, line.code, calendar_ns)
         if grant.granted_bytes == 0:
-            for other in line.contract.lines:
-                row = self._sims.rows[other.row]
-                row["flags"] = int(row["flags"]) | SIM_EMPTY
+            self._mark_empty(line.contract)
             return
-        self._sims.rows[line.row]["balance_bytes"] += grant.granted_bytes
         line.granted_bytes += grant.granted_bytes
         line.grants += 1
         self.granted_bytes += grant.granted_bytes
         self.grants += 1
+        self._hold(line, grant.granted_bytes)
 
-    def settle(self, used_bytes: dict[str, int]) -> None:
+    def _mark_empty(self, contract: ContractState) -> None:
+        """No packet of the contract need stop for a slice, until it is woken; SIMs use what they hold."""
+        contract.empty = True
+        for line in contract.lines:
+            row = self._sims.rows[line.row]
+            if line.reserve_bytes + line.ready_bytes == 0:
+                row["flags"] = int(row["flags"]) | SIM_EMPTY
+            if line.shown_bytes != 0:
+                self._draining.append(line)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def settle(self, lines: Iterable[LineState], now_ns: int) -> None:
         """Report what each line used, for good; LedgerError if the books do not agree afterwards."""
-        self._begin()
-        for line, used in used_bytes.items():
-            self.store.settle(line, used, True)
-        self.commit()
+        self.defer()
+        self._marks.clear()
+        left = [line for line in lines if not line.closed]
+        self.store.settle_all([(line.code, self.used_bytes(line)) for line in left], True)
+        if self.store.lasting:
+            self.store.note_all([(line.code, self._last_news(line, now_ns)) for line in left])
+        self.flush(now_ns)
         faults = self.store.audit()
         if faults:
             raise LedgerError(f"coupon database: {faults[0]}" + _more(len(faults) - 1))
 
+    def end(self) -> None:
+        """Nothing will be asked any more."""
+
+    def _last_news(self, line: LineState, now_ns: int) -> LineNews:
+        """What the next run and the customer should know of a line whose session ends with this one."""
+        flags = int(self._sims.rows[line.row]["flags"])
+        line.shown_bytes = max(0, self.held_bytes(line))
+        return LineNews(
+            now_ns,
+            coupon_on=bool(flags & SIM_COUPON_ON),
+            in_service=bool(flags & SIM_IN_SERVICE),
+            regulated=bool(flags & SIM_REGULATED),
+            shown_bytes=line.shown_bytes,
+        )
+
 
 def _more(count: int) -> str:
-    return f" (and {count} more)" if count else ""
+    return f" (and {count} more; `pktoll pool audit` names all)" if count else ""

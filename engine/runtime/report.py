@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import verdict
 from engine.accounting.sims import slow_bytes_of
+from engine.calendar import day_of
 from engine.errors import LedgerError
 from engine.layout import (
     CONTROL_BYTES,
@@ -16,7 +17,6 @@ from engine.layout import (
     SIM_IN_SERVICE,
     UPLINK,
 )
-from engine.pool.calendar import day_of
 
 if TYPE_CHECKING:
     from engine.runtime.engine import Engine
@@ -56,7 +56,8 @@ def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
         "down": sides.counters(row, DOWNLINK),
         "grants": line.grants,
         "granted_bytes": line.granted_bytes,
-        "balance_bytes": int(row["balance_bytes"]),
+        "balance_bytes": max(0, engine.quota.held_bytes(line)),
+        "shown_balance_bytes": line.shown_bytes,
         "coupon": bool(flags & SIM_COUPON_ON),
         "regulated": limit_bytes > 0 and slow > limit_bytes,
         "in_service": bool(flags & SIM_IN_SERVICE),
@@ -90,11 +91,16 @@ def _check(engine: "Engine", totals: dict[str, int]) -> None:
             f"counters: {seen[0]} packets of {seen[1]} bytes came in, but {totals['packets']} of "
             f"{totals['inner_bytes']} are accounted for"
         )
+    check_lines(engine)
+
+
+def check_lines(engine: "Engine") -> None:
+    """I1, G3: what a SIM was given is what it used and holds; LedgerError names the line otherwise."""
     for line in engine.book.lines:
-        balance = int(engine.sims.rows[line.row]["balance_bytes"])
+        balance = engine.quota.held_bytes(line)
         given = line.initial_balance_bytes + line.granted_bytes
         kept = balance + used_bytes(engine, line)
-        if given != kept or balance < 0:
+        if given != kept or balance + engine.quota.lent_bytes(line) < 0:
             raise LedgerError(
                 f"line {line.code}: given {given} bytes, but used and held are {kept}"
             )
@@ -113,7 +119,7 @@ def drops(engine: "Engine") -> dict[str, dict[str, int]]:
 
 
 def _contracts(engine: "Engine") -> list[dict[str, Any]]:
-    balances = {balance.code: balance for balance in engine.store.contracts()}
+    balances = {balance.code: balance for balance in engine.quota.store.contracts()}
     return [
         {
             "code": contract.code,

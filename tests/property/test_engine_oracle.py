@@ -13,7 +13,14 @@ from tests.oracle.mutants import MUTANTS, mutant
 from tests.property.stories import stories
 from tests.property.worlds import Way, play
 
-WAYS = [Way(), Way(split=1), Way(split=7, shards=2), Way(split=3, shards=3, scheduled=True)]
+WAYS = [
+    Way(),
+    Way(split=1),
+    Way(split=7, shards=2),
+    Way(split=3, shards=3, scheduled=True),
+    Way(split=5, shards=2, announced=True),
+    Way(scheduled=True, announced=True),
+]
 
 
 def assert_same(case: Case, expected: Outcome, found: Outcome) -> None:
@@ -75,6 +82,7 @@ def test_engine_agrees_with_the_oracle(case: Case, split: int, shards: int) -> N
     assert_adds_up(case, found)
     assert_same(case, expected, play(case, Way(split, shards)))
     assert_same(case, expected, play(case, Way(split, shards, scheduled=True)))
+    assert_same(case, expected, play(case, Way(split, shards, announced=True)))
 
 
 @pytest.fixture(scope="module")

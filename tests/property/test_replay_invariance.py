@@ -212,8 +212,8 @@ def test_a_planted_byte_is_an_error(
     """I6, G6: exit 6, and no bill"""
     account = Engine.account
 
-    def planted(self: Engine, batch: Any) -> None:
-        account(self, batch)
+    def planted(self: Engine, batch: Any, **options: bool) -> None:
+        account(self, batch, **options)
         self.control[CONTROL_BYTES] += 1
 
     monkeypatch.setattr(Engine, "account", planted)

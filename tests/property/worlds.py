@@ -1,7 +1,7 @@
 """Plays a story with the real engine: any split, any number of shards, both ways in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -38,12 +38,14 @@ class Way:
     """How a story reaches the engine.
 
     `split`: packets a batch. `scheduled`: all events are handed in before the first packet, instead
-    of each being called for between two batches.
+    of each being called for between two batches. `announced`: as with a database that outlives the process,
+    use is announced step by step, and lines are opened with their sessions.
     """
 
     split: int = 1_000_000
     shards: int = 1
     scheduled: bool = False
+    announced: bool = False
 
 
 WHOLE = Way()
@@ -52,6 +54,7 @@ WHOLE = Way()
 def play(case: Case, way: Way = WHOLE) -> Outcome:
     """What the engine makes of a story, in the twin's words."""
     store = open_store(None)
+    store.lasting = way.announced
     leap = case.allow_leap
     with Engine(_settings(case), store, shards=way.shards, allow_clock_leap=leap) as engine:
         engine.load(_book(case), case.steps[0].at_ns)
@@ -161,8 +164,9 @@ def _settings(case: Case) -> config.Settings:
         high_up_bps=high.bps,
         restriction_bytes=case.restriction_bytes,
     )
-    return config.Settings(
-        count="inner-ip",
+    default = config.load(None)
+    return replace(
+        default,
         first_slice=case.first_slice,  # type: ignore[arg-type]
         default_plan=PLAN,
         ue_nets=(),
@@ -173,6 +177,7 @@ def _settings(case: Case) -> config.Settings:
         ),
         restriction=config.Restriction(case.restriction_enabled, case.effective),  # type: ignore[arg-type]
         exempt=config.model.Exempt((config.Endpoint("exempt", (f"{EXEMPT}/32",)),)),
+        pool=replace(default.pool, watermark_bytes=65_536),
         plans=(plan,),
     )
 

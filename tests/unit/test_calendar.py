@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from engine import calendar
 from engine.errors import UsageError
-from engine.pool import calendar
 
 JST = timezone(timedelta(hours=9))
 GB = 1 << 30

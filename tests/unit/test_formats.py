@@ -26,6 +26,7 @@ def sim(number: int, **changes: Any) -> dict[str, Any]:
         "grants": 1,
         "granted_bytes": 2**40 + 1,
         "balance_bytes": 0,
+        "shown_balance_bytes": None,
         "coupon": True,
         "regulated": False,
         "in_service": True,

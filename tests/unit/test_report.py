@@ -116,7 +116,7 @@ def test_a_contract_that_holds_nothing_is_listed_with_zeros() -> None:
     )
     assert engine.snapshot()["contracts"] == [{"code": "hdd1", "plan": "plan", **expected}]
     engine = gateway()
-    engine._add_contract("hdd2", "plan", None)
+    engine.population.add_contract("hdd2", "plan", None, T0, T0)
     assert engine.snapshot()["contracts"] == [{"code": "hdd2", "plan": "plan", **expected}]
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from engine.accounting.sims import slow_bytes_of
+from engine.calendar import day_of
 from engine.layout import SHAPE
-from engine.pool.calendar import day_of
 from engine.shaper.window import jst_day
 from tests.support.gateway import DAY, NOV_5
 

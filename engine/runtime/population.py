@@ -1,0 +1,172 @@
+"""Contracts and lines as the engine has them: rows, session tables and entries of the coupon database."""
+
+from typing import Any
+
+import numpy.typing as npt
+
+from engine.accounting.sims import SimTable
+from engine.calendar import month_number, month_of
+from engine.config import Settings
+from engine.errors import UsageError
+from engine.layout import (
+    ADDRESS_HOST,
+    RATE_STATES,
+    SIM_COUPON_ON,
+    SIM_EMPTY,
+    SIM_IN_SERVICE,
+    UPLINK,
+)
+from engine.pool.store import LineBalance, LineNews, Notice
+from engine.runtime.coupons import Credits
+from engine.runtime.lines import ContractState, LineBook, LineState
+from engine.runtime.quota import Quota
+from engine.runtime.sessions import Sessions
+from engine.runtime.shards import Shards
+from engine.shaper.speeds import rate_table
+from engine.subscribers import Book, Contract, Line
+from engine.wire.addresses import format_address
+
+FEW_CONTRACTS = 100
+"""up to so many contracts, their lines are looked up one contract at a time, not all of the database's"""
+
+
+class Population:
+    """Who may attach, and where each is found. Grows only; rows are in the order of arrival."""
+
+    def __init__(
+        self, settings: Settings, sims: SimTable, shards: Shards, sessions: Sessions, quota: Quota
+    ) -> None:
+        self.settings = settings
+        self.book = LineBook()
+        self.given: dict[str, Contract] = {}
+        self.credits = Credits(quota)
+        self.rates = rate_table(settings)
+        self._sims, self._shards, self._sessions, self._quota = sims, shards, sessions, quota
+        self._profiles = {plan.name: at * RATE_STATES * 2 for at, plan in enumerate(settings.plans)}
+
+    def load(self, book: Book, now_ns: int, coupon_ns: int) -> None:
+        """Enter a subscriber file; `coupon_ns` is the coupon calendar's time."""
+        lines: list[LineState] = []
+        initial: list[int] = []
+        for given in book.contracts:
+            contract = self.add_contract(given.code, given.plan, given, now_ns, coupon_ns)
+            for line in given.lines:
+                lines.append(self._enter(contract, line))
+                initial.append(line.balance_bytes)
+        known = self._known(lines)
+        self._quota.enter_lines(lines, initial, {b.code: b.balance_bytes for b in known})
+        self._take_known(lines, known)
+
+    def add_contract(
+        self, code: str, plan: str, given: Contract | None, now_ns: int, coupon_ns: int
+    ) -> ContractState:
+        """A contract and the coupons that it has at `coupon_ns`; UsageError for an unknown plan."""
+        if code in self.book.contracts:
+            raise UsageError(f"contract {code} is there already")
+        if plan not in self._profiles:
+            raise UsageError(f"contract {code}: no plan is called {plan!r}")
+        number = len(self.book.contracts)
+        state = ContractState(
+            code=code,
+            plan=plan,
+            profile=self._profiles[plan],
+            shard=number % len(self._shards.all),
+            bundle_bytes=self.settings.plan(plan).bundle_bytes,
+            started_month=month_number(given.started) if given else month_of(now_ns),
+        )
+        self.book.contracts[code] = state
+        if given is not None:
+            self.given[code] = given
+        self.credits.open_contract(state, given, coupon_ns)
+        return state
+
+    def add_line(self, contract: ContractState, line: Line) -> LineState:
+        """A line of a contract, with what the database knows of it from earlier runs."""
+        state = self._enter(contract, line)
+        self._quota.open_lines([state], [line.balance_bytes])
+        self._take_known([state], self._known([state]))
+        return state
+
+    def _enter(self, contract: ContractState, line: Line) -> LineState:
+        flags = SIM_COUPON_ON * line.coupon | SIM_IN_SERVICE * line.in_service
+        flags |= SIM_EMPTY * contract.empty
+        base = contract.profile
+        burst = int(self.rates[base]["cap_credit"]), int(self.rates[base + 1]["cap_credit"])
+        state = LineState(
+            row=self._sims.count,
+            code=line.code,
+            contract=contract,
+            iccid=line.iccid,
+            imsi=line.imsi,
+            msisdn=line.msisdn,
+            address=line.addresses[0] if line.addresses else None,
+        )
+        self.book.add(state)
+        self._sims.add(base, flags, 0, burst)
+        self._shards.place(state.row, contract.shard)
+        state.bound = (line.addresses, (line.teid_up, line.teid_down), line.gateway)
+        self._sessions.bind_line(state.row, state.bound)
+        return state
+
+    def add_subscriber(self, packet: Any, direction: int, now_ns: int, coupon_ns: int) -> None:
+        """The first packet of a `--ue-net` address: it becomes a SIM of the default plan."""
+        end = "src" if direction == UPLINK else "dst"
+        hi, lo = int(packet[f"{end}_hi"]), int(packet[f"{end}_lo"])
+        address = format_address(hi, lo)
+        plan = self.settings.default_plan
+        contract = self.add_contract(address, plan, None, now_ns, coupon_ns)
+        line = self.add_line(contract, Line(code=address))
+        line.address = address
+        line.bound = ((address,), (None, None), None)
+        self._sessions.bind_halves(hi, lo, line.row, ADDRESS_HOST)
+
+    # --- what others say --------------------------------------------------------------------------
+
+    def _known(self, lines: list[LineState]) -> list[LineBalance]:
+        """What the database knows of the contracts that these lines are of."""
+        store = self._quota.store
+        if not store.lasting:
+            return []
+        contracts = sorted({line.contract.code for line in lines})
+        if len(contracts) > FEW_CONTRACTS:
+            return store.lines()
+        return [balance for code in contracts for balance in store.lines(code)]
+
+    def _take_known(self, lines: list[LineState], known: list[LineBalance]) -> None:
+        """A switch or a suspension outlives the run in which it was made (I8, Q4)."""
+        mine = {line.code: line for line in lines}
+        for balance in known:
+            line = mine.get(balance.code)
+            if line is not None:
+                line.shown_bytes = balance.shown_bytes
+                self._take(line, LineNews(0, balance.coupon_on, balance.in_service))
+
+    def _take(self, line: LineState, news: LineNews) -> None:
+        row: npt.NDArray[Any] = self._sims.rows[line.row]
+        for flag, said in (
+            (SIM_COUPON_ON, news.coupon_on),
+            (SIM_IN_SERVICE, news.in_service),
+        ):
+            if said is not None:
+                row["flags"] = int(row["flags"]) & ~flag | flag * said
+
+    def hear(self, notices: list[Notice]) -> list[LineState]:
+        """Take in what others did to the database (charges, switches, suspensions).
+
+        Returns the lines that somebody suspended: their sessions are to be cut.
+        """
+        cut = []
+        for notice in notices:
+            if notice.kind == "all":
+                for contract in self.book.contracts.values():
+                    self._quota.wake(contract)
+                self._take_known(self.book.lines, self._known(self.book.lines))
+            line = self.book.known(notice.line)
+            code = notice.contract if line is None else line.contract.code
+            if code in self.book.contracts:
+                self._quota.wake(self.book.contracts[code])
+            if line is not None and notice.news is not None:
+                self._take(line, notice.news)
+                if notice.news.in_service is False:
+                    cut.append(line)
+        return cut
