@@ -18,6 +18,14 @@ COMMANDS = {
     ),
     "replay": ("engine.cli.replay", "Bill captures: who would have been charged, slowed, dropped."),
     "gen": ("engine.cli.gen", "Write a scenario of the LTE side as a capture."),
+    "pool": (
+        "engine.cli.pool",
+        "The coupon database: buy, switch, look, and prove that it adds up.",
+    ),
+    "subscribers": (
+        "engine.cli.subscribers",
+        "The contract book: who may attach, with which plan and options, until when.",
+    ),
     "config": ("engine.cli.config", "Check, describe and show configurations."),
     "doctor": ("engine.cli.doctor", "Look at what this machine has, and compile the kernels."),
 }
@@ -61,6 +69,7 @@ def pktoll() -> None:
     pktoll demo
     pktoll replay capture.pcap --ue-net 10.45.0.0/16
     pktoll replay - --subscribers lines.toml --format json < capture.pcapng
+    pktoll pool balance sqlite:///coupons.db
 
     Shell completion: eval "$(_PKTOLL_COMPLETE=bash_source pktoll)" (or zsh_source, fish_source).
     """

@@ -93,9 +93,9 @@ def test_a_flood_of_tunnels(
     """B20: those beyond the list are counted"""
     account = Engine.account
 
-    def crowded(self: Engine, batch: object) -> None:
+    def crowded(self: Engine, batch: object, **options: bool) -> None:
         self.control[CONTROL_STRAYS] = STRAYS_MAX - 2
-        account(self, batch)  # type: ignore[arg-type]
+        account(self, batch, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Engine, "account", crowded)
     frames = [frame(k, teid=k + 1, src="172.31.0.1") for k in range(5)]
