@@ -1,11 +1,12 @@
 """The benchmarks: our code and its peers in C take turns on one core; medians and ranges.
 
     ./dev bench [meter] [replay] [--rounds N] [--json] [--smoke]
+    ./dev bench grants [--pool postgresql://…] [--rounds N] [--json] [--smoke]
 
 `meter`: the metering kernel with the whole policy on beside DPDK's srTCM with counters and a quota,
 SIMs drawn uniformly. `replay`: a GTP-U capture in the page cache through `pktoll replay`, beside a
 loop over libpcap that only reads, one that looks into GTP-U and counts per TEID, and a bare copy of
-the file.
+the file. `grants`: slices a second that a coupon database hands out (see `bench.grants`).
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import capture, rounds
+from bench import capture, grants, rounds
 from bench.rounds import BUILD, Peer, Round, Row, Runner
 
 SCHEMA = "pktoll.bench/1"
@@ -45,7 +46,8 @@ def meter(sims: int, packets: int, count: int) -> list[Row]:
 def replay(packets: int, count: int, cores: set[int]) -> list[Row]:
     """`pktoll replay` of a capture of `packets` G-PDUs; the capture is kept for the next time.
 
-    Once on one core, as the peers run, and once on all of them: it reads ahead in a second thread.
+    Once on one core, as the peers run, and once on all of them: it reads ahead in a second thread. And once
+    with a coupon database in a new file, every slice durable before the report.
     """
     from bench import ours_replay
 
@@ -57,6 +59,7 @@ def replay(packets: int, count: int, cores: set[int]) -> list[Row]:
     runners: dict[str, Runner] = {
         OURS: lambda: ours_replay.replay(path, cores),
         f"{OURS}/1 core": lambda: ours_replay.replay(path, {min(cores)}),
+        f"{OURS}/file": lambda: ours_replay.replay(path, cores, durable=True),
     }
     with ExitStack() as stack:
         for name in ("pcap_read", "pcap_gtp"):
@@ -113,16 +116,19 @@ def print_table(found: list[Row]) -> None:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="pktoll beside programs in C")
-    parser.add_argument("sections", nargs="*", help="meter, replay; default: both")
+    parser.add_argument("sections", nargs="*", help="meter, replay (both without any), grants")
     parser.add_argument("--rounds", type=int, default=7, help="rounds that are kept (default 7)")
     parser.add_argument("--sims", type=int, nargs="+", default=list(SIMS), help="for meter")
     parser.add_argument("--packets", type=int, default=capture.PACKETS, help="for replay")
+    parser.add_argument(
+        "--pool", metavar="URL", help="for grants: a PostgreSQL database beside SQLite"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("--smoke", action="store_true", help="tiny: only shows that all of it runs")
     options = parser.parse_args(arguments)
     options.sections = options.sections or ["meter", "replay"]
-    if unknown := set(options.sections) - {"meter", "replay"}:
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are: meter, replay")
+    if unknown := set(options.sections) - {"meter", "replay", "grants"}:
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are: meter, replay, grants")
     return options
 
 
@@ -133,8 +139,12 @@ def main(arguments: list[str] | None = None) -> None:
     if options.smoke:
         options.rounds, options.sims, options.packets = 2, [1_000, 100_000], 20_000
         meter_packets = 1 << 15
-    subprocess.run([str(Path(__file__).with_name("build.sh"))], check=True)
     BUILD.mkdir(exist_ok=True)
+    if "grants" in options.sections:
+        grants.main(options.pool, options.rounds, options.smoke, options.json)
+    if options.sections == ["grants"]:
+        return
+    subprocess.run([str(Path(__file__).with_name("build.sh"))], check=True)
     cores = os.sched_getaffinity(0)
     core = rounds.pin()
     found: list[Row] = []
