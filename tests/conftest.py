@@ -1,10 +1,15 @@
 """What every test may use: the shared captures, `--regen` for golden files, Hypothesis profiles."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Cluster
 
 PROJECT = Path(__file__).resolve().parents[1]
 JIT_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -53,6 +58,16 @@ def shared() -> Path:
             pytest.fail(words)
         pytest.skip(words)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Cluster"]:
+    """A PostgreSQL server shared by the tests of one process; `postgres.emptied()` is a database on it."""
+    from tests.support.postgres import Cluster, need_server
+
+    need_server()
+    with Cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
