@@ -1,8 +1,8 @@
 """A PostgreSQL server of the tests' own: durable settings, a socket in a temporary folder, one user.
 
-The fixture `postgres` (tests/conftest.py) is a Cluster that tests share: `postgres.emptied()` is the URL of a
-coupon database without rows, `postgres.fresh()` that of a new database. A server that a test kills or stops
-must be one of its own: `with Cluster() as cluster`, after `need_server()`.
+The fixture `postgres` (tests/conftest.py) is a Cluster that tests share: `postgres.emptied()` is the URL of
+a coupon database without rows, `postgres.fresh()` that of a new database. A server that a test kills or
+stops must be one of its own: `with Cluster() as cluster`, after `need_server()`.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ from engine.pool.store import StoreOptions, open_store
 
 ROLE = "pktoll"
 START_S = 60
+_MEMORY_BYTES_MIN = 2 << 30
 _WHERE = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
 # Durable as in earnest; small, because several of them share a small machine.
 _SETTINGS = {
@@ -61,6 +62,13 @@ def server_folder() -> Path | None:
     return max(every, key=lambda path: path.as_posix(), default=None)
 
 
+def _memory() -> str | None:
+    """A folder in memory, where fsync costs nothing and kill -9 loses nothing either; None: on disk."""
+    folder = "/dev/shm"
+    roomy = Path(folder).is_dir() and shutil.disk_usage(folder).free > _MEMORY_BYTES_MIN
+    return folder if roomy else None
+
+
 def _user() -> str | None:
     """Whom the server runs as: it refuses root; None for whoever runs the tests."""
     if os.geteuid():
@@ -72,12 +80,14 @@ def _user() -> str | None:
 class Cluster:
     """One server and its data folder; both are gone when the block ends."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, on_disk: bool = False) -> None:
         folder = server_folder()
         assert folder is not None
         self._programs = folder
         self._user = _user()
-        self.folder = Path(tempfile.mkdtemp(prefix="pktoll-pg-"))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="pktoll-pg-", dir=None if on_disk else _memory())
+        )
         self._server: subprocess.Popen[bytes] | None = None
         self._names = itertools.count()
         self._shared: str | None = None

@@ -46,14 +46,15 @@ def main(arguments: Sequence[str]) -> None:
     store = open_store(url, StoreOptions(gateway=gateway, answer_ms=60_000))
     line = f"line-{gateway}"
     store.open_line(CONTRACT, line, 0)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
     answers: list[Grant] = []
     for number in range(rounds):
         said = {store.grant(f"{gateway}-{number}", CONTRACT, line, 5) for _ in range(repeat)}
         answers += said
     store.close()
-    print(json.dumps(answers))
+    sys.stdout.write(json.dumps(answers))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""Slices on PostgreSQL: one statement each, handed out once for a request."""
+
+from engine.errors import PoolError
+from engine.pool import postgres_statements as sql
+from engine.pool.bounds import checked_text, checked_time
+from engine.pool.postgres import Row
+from engine.pool.postgres_session import Session
+from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, SliceState
+from engine.units import SLICE_BYTES_MAX
+
+NOTHING = Grant(0, 0)
+
+
+class Grants(Session):
+    """The part of the store that hands out slices."""
+
+    def grant(self, request_id: str, contract: str, line: str, now_ns: int) -> Grant:
+        """Hand out the next slice (D1-D3, C5, C6). See `CouponStore.grant`."""
+        said: dict[str, object] = {
+            "request": checked_text("request", request_id, REQUEST_CHARACTERS_MAX),
+            "contract": contract,
+            "line": checked_text("line", line),
+            "now_ns": checked_time("now_ns", now_ns),
+            "slice_max": SLICE_BYTES_MAX,
+            "slice": None,
+            "run": self.run_id,
+        }
+        self.require_run()
+        grant = self.call(lambda again: self._grant(said))
+        self.now_ns = max(self.now_ns, now_ns)
+        return grant
+
+    def _grant(self, said: dict[str, object]) -> Grant:
+        row = self.db.run(sql.GRANT, said)[0]
+        if self._is_stale(row):
+            # Another gateway was at the contract: wait for its row, and look at the coupons after that.
+            with self.db.transaction():
+                self.db.run(sql.LOCK_CONTRACT, said)
+                row = self.db.run(sql.GRANT, said)[0]
+        grant = self._answer(said, row)
+        if grant.slice_id:
+            # Should it have to be said again, then under the number that was told.
+            said["slice"] = grant.slice_id
+        return grant
+
+    def _is_stale(self, row: Row) -> bool:
+        """Whether the contract changed while its row was waited for; then nothing was done."""
+        is_on, _, _, known, *_ = row
+        return bool(is_on) and known is None and row[9] is False
+
+    def _answer(self, said: dict[str, object], row: Row) -> Grant:
+        is_on, line_run, owner, known_id, known_bytes, *known = row[:9]
+        line, contract = said["line"], said["contract"]
+        if not is_on:
+            self.fenced()
+        if known_id is not None:
+            self._check_repeated(said, known)
+            return Grant(known_id, known_bytes)
+        if line_run != self.run_id:
+            raise PoolError(f"line {line}: not opened in this run; call open_line first")
+        if owner != contract:
+            raise PoolError(f"line {line}: belongs to contract {owner}, not to {contract}")
+        return NOTHING if row[10] is None else Grant(row[10], row[11])
+
+    def _check_repeated(self, said: dict[str, object], known: list[object]) -> None:
+        """PoolError for a request that may not be answered again (I3, F9)."""
+        run_id, line, contract, of_this_opening = known
+        request = said["request"]
+        if (said["line"], said["contract"]) != (line, contract):
+            raise PoolError(
+                f"request {request}: granted to line {line} of contract {contract},"
+                f" now asked for line {said['line']} of contract {said['contract']}"
+            )
+        if run_id != self.run_id:
+            raise PoolError(
+                f"request {request}: granted in run {run_id}, this is run {self.run_id};"
+                " its slice is in the balance that open_line returned, make a new request id"
+            )
+        if not of_this_opening:
+            raise PoolError(
+                f"request {request}: line {line} was open elsewhere since; its slice is in the"
+                " balance that open_line returns, make a new request id"
+            )
+
+    def slices(self, line: str) -> list[SliceState]:
+        """The line's opening entry and slices, oldest first."""
+        said = {"line": checked_text("line", line)}
+        return [SliceState(*r) for r in self.read(lambda again: self.db.run(sql.SLICES, said))]
