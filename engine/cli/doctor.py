@@ -96,9 +96,11 @@ def kernels(warm: bool) -> list[Check]:
 def database(url: str | None = None) -> Check:
     """SQLite's version, and that a file keeps what is committed to it (a file is made and removed)."""
     from engine.pool import open_store
+    from engine.pool.store import StoreOptions
 
     with tempfile.TemporaryDirectory(prefix="pktoll-") as folder:
-        store = open_store(url or f"sqlite:///{folder}/doctor.db")
+        made = f"sqlite:///{folder}/doctor.db"
+        store = open_store(url or made, StoreOptions(gateway=None))
         settings = store.settings()
         store.close()
     version = settings.pop("sqlite")

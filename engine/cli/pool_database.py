@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = "PKTOLL_POOL"
 IN_MEMORY = "sqlite://"
 IN_FILE = "sqlite:///"
+_KNOWN = ("sqlite://", "postgresql://", "postgres://")
 _HOW = f"--pool URL, the URL as an argument, or {ENVIRONMENT} in the environment"
 _EXAMPLE = "such as sqlite:///coupons.db or postgresql://user@host/database"
 
@@ -66,7 +67,8 @@ class DatabaseCommand(click.Command):
             args = lift_url(args, valued)
         except click.UsageError as error:
             error.ctx = ctx
-            raise
+            if not ctx.resilient_parsing:  # a shell that completes a word wants no complaints
+                raise
         return super().parse_args(ctx, args)
 
 
@@ -193,6 +195,8 @@ def opened(
     path = file_of(url)
     if path is not None and not create and not path.exists():
         raise PoolError(f"{path}: no such coupon database; make it with: pktoll pool init {url}")
+    if not url.startswith(_KNOWN):
+        url = shown_url(url)  # to be refused: what is said of it must not hold a password
     store = open_store(url, options or StoreOptions(gateway=None))
     try:
         yield store

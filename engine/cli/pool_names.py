@@ -5,7 +5,7 @@ The contract book knows all of these names; without it, codes are looked up in t
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.errors import PktollError, RefusedError
+from engine.errors import PktollError
 from engine.pool.bounds import checked_text
 from engine.pool.store import LineBalance
 from engine.subscribers import account as accounts
@@ -58,21 +58,11 @@ class Names:
         )
 
     def contract(self, name: str) -> str:
-        """The code of a contract that is named by its code; RefusedError for a line's name."""
+        """The code of a contract that is named by its code; PktollError for a line's name."""
         found = self.find(name)
         if found.line is not None:
             raise PktollError(f"{name!r} is a line; its contract is {found.contract}")
         return found.contract
-
-    def buyer(self, name: str) -> str:
-        """The code of a contract that may buy coupons; RefusedError where it has ended (A4)."""
-        code = self.contract(name)
-        booked = self._booked(code)
-        if booked is not None and booked[0].state == "ended":
-            raise RefusedError(
-                f"contract {code}: it has ended; nothing more can be bought for it (A4)"
-            )
-        return code
 
     def line(self, name: str) -> LineBalance:
         """The line of that name as the coupon database has it; PktollError where it has not."""

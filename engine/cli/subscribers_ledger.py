@@ -159,8 +159,10 @@ def credit(
         # What is there stays as it is: its plan may have been another one then.
         known = {coupon.credit_id for coupon in store.coupons(contract.code)}
         for name, kind, credited_bytes, credited_ns, expires_ns in due:
-            if name not in known:
-                store.credit(name, contract.code, kind, credited_bytes, credited_ns, expires_ns)
+            times = (credited_ns, expires_ns)
+            if name not in known and store.credit(
+                name, contract.code, kind, credited_bytes, *times
+            ):
                 said.append(f"contract {contract.code}: {kind} {name}, {credited_bytes} bytes")
     return said
 

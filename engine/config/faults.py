@@ -170,8 +170,6 @@ def _words(schema: dict[str, Any], node: dict[str, Any]) -> str:
         return str(node["allowed"])
     if "enum" in node:
         return " or ".join(f'"{value}"' for value in node["enum"])
-    if "const" in node:
-        return f'only "{node["const"]}"'
     kind = node["type"]
     if kind == "integer":
         return f"an integer {node['minimum']} .. {node['maximum']}"

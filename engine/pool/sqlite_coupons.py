@@ -1,5 +1,8 @@
 """Coupons on SQLite: credited, bought, expired, and those of a contract that ends."""
 
+import json
+from collections.abc import Sequence
+
 from engine import calendar
 from engine.errors import PoolError, RefusedError
 from engine.pool import sqlite_journal as journal
@@ -14,11 +17,31 @@ from engine.pool.store import (
     TOPUPS_A_MONTH,
     ContractBalance,
     CouponBalance,
+    Credit,
     Purchase,
 )
 
 BOUGHT = "buy:"
 """what the names of coupons that were bought begin with"""
+
+
+def _checked(credit: Credit) -> Credit:
+    """The same with plain figures; PoolError for a name or a figure that cannot be."""
+    name, contract, kind, amount, from_ns, until_ns = credit
+    checked_text("credit", name, REQUEST_CHARACTERS_MAX)
+    if name.startswith(BOUGHT):
+        raise PoolError(f"credit {name}: names that begin with {BOUGHT} are of purchases")
+    checked_text("contract", contract)
+    if kind not in KINDS:
+        raise PoolError(f"credit {name}: kind {kind!r} must be one of {', '.join(KINDS)}")
+    return Credit(
+        name,
+        contract,
+        kind,
+        checked_bytes(f"credit {name}:", amount, 1),
+        checked_time("credited_ns", from_ns),
+        checked_time("expires_ns", until_ns),
+    )
 
 
 class Coupons(Session):
@@ -33,36 +56,66 @@ class Coupons(Session):
         credited_ns: int,
         expires_ns: int,
     ) -> bool:
-        """Add a coupon once (C1-C5); False when it was there. See `CouponStore.credit`.
+        """Add a coupon once (C1-C5); False when it was there. See `CouponStore.credit`."""
+        asked = Credit(credit_id, contract, kind, credited_bytes, credited_ns, expires_ns)
+        return self._credit([asked]) > 0
 
-        A contract that ended gets no more coupons: False as well.
-        """
-        checked_text("credit", credit_id, REQUEST_CHARACTERS_MAX)
-        if credit_id.startswith(BOUGHT):
-            raise PoolError(f"credit {credit_id}: names that begin with {BOUGHT} are of purchases")
-        checked_text("contract", contract)
-        if kind not in KINDS:
-            raise PoolError(f"credit {credit_id}: kind {kind!r} must be one of {', '.join(KINDS)}")
-        amount = checked_bytes(f"credit {credit_id}:", credited_bytes, 1)
-        good = (checked_time("credited_ns", credited_ns), checked_time("expires_ns", expires_ns))
+    def credit_all(self, credits: Sequence[Credit]) -> None:
+        """Add many coupons, each once. See `CouponStore.credit_all`."""
+        self._credit(credits)
+
+    def _credit(self, credits: Sequence[Credit]) -> int:
+        """Add those coupons that are new, of contracts that have not ended; returns their number."""
+        asked = {credit.credit_id: _checked(credit) for credit in credits}
         with self.atomic:
-            known = self.db.run(sql.FIND_CREDIT, credit_id)
-            if known:
-                if known[0] != (contract, kind, amount, *good):
+            names = json.dumps(list(asked))
+            known = {row[0]: Credit(*row) for row in self.db.run(sql.FIND_CREDITS, names)}
+            for credit_id, credit in known.items():
+                if credit != asked[credit_id]:
                     raise PoolError(
                         f"{self.db.where}: credit {credit_id}: known already with other figures; use the"
                         " subscriber file that filled this database, or another database"
                     )
-                return False
-            contract_id, closed_ns = self._contract(contract) or (None, None)
-            if closed_ns is not None:
-                return False
-            self._check_sum(f"credit {credit_id}", contract, contract_id, amount)
-            if contract_id is None:
-                self.db.run(sql.ADD_CONTRACT, contract)
-                contract_id = self.db.last_id()
-            self._add_coupon(credit_id, (contract_id, contract), kind, amount, good)
-        return True
+            new = [credit for credit_id, credit in asked.items() if credit_id not in known]
+            wanted = json.dumps(list(dict.fromkeys(credit.contract for credit in new)))
+            rows = self.db.run(sql.CONTRACT_SUMS, wanted)
+            new = self._within_bounds(new, {row[0]: row[1:] for row in rows})
+            self._add_coupons(new, {row[0]: row[1] for row in rows})
+        return len(new)
+
+    def _within_bounds(
+        self, new: list[Credit], contracts: dict[str, tuple[int, int | None, int]]
+    ) -> list[Credit]:
+        """Those of contracts that go on; PoolError where one's credits leave the bounds together (B80)."""
+        sums = {code: total for code, (_, _, total) in contracts.items()}
+        kept = []
+        for credit in new:
+            code = credit.contract
+            if code in contracts and contracts[code][1] is not None:
+                continue
+            sums[code] = sums.get(code, 0) + credit.credited_bytes
+            checked_bytes(f"credit {credit.credit_id}: contract {code} would have", sums[code])
+            kept.append(credit)
+        return kept
+
+    def _add_coupons(self, new: list[Credit], contract_ids: dict[str, int]) -> None:
+        """Coupons and their entries, and contracts that are new, in a few statements."""
+        for credit in new:
+            if credit.contract not in contract_ids:
+                self.db.run(sql.ADD_CONTRACT, credit.contract)
+                contract_ids[credit.contract] = self.db.last_id()
+        coupon_id = self.db.value(sql.NEXT_COUPON)
+        rows, entries = [], []
+        for credit in new:
+            name, contract, kind, amount, from_ns, until_ns = credit
+            owner = contract_ids[contract]
+            rows.append((coupon_id, name, owner, kind, from_ns, until_ns, amount, None))
+            detail = journal.credit_detail(kind, until_ns, name)
+            said = (journal.CREDIT, contract, None, coupon_id, None, amount, from_ns, detail)
+            entries.append((self.run_id, *said))
+            coupon_id += 1
+        self.db.run_many(sql.ADD_COUPON, rows)
+        self.journal.write_all(entries)
 
     def _contract(self, contract: str) -> tuple[int, int | None] | None:
         """(key, when it ended or None) of a contract, or None for one that is not known."""
@@ -86,7 +139,7 @@ class Coupons(Session):
     ) -> None:
         """One coupon and its entry. `owner`: key and code of the contract."""
         contract_id, contract = owner
-        self.db.run(sql.ADD_COUPON, credit_id, contract_id, kind, *good, amount, purchase_id)
+        self.db.run(sql.ADD_COUPON, None, credit_id, contract_id, kind, *good, amount, purchase_id)
         coupon_id = self.db.last_id()
         detail = journal.credit_detail(kind, good[1], credit_id)
         self.journal.write(

@@ -32,15 +32,22 @@ FIND_CONTRACTS = """
     SELECT c.code, c.contract_id FROM json_each(?) j CROSS JOIN contract c ON c.code = j.value
 """
 ADD_CONTRACT = "INSERT INTO contract (code) VALUES (?)"
-FIND_CREDIT = """
-    SELECT c.code, p.kind, p.credited_bytes, p.credited_ns, p.expires_ns
-    FROM coupon p JOIN contract c ON c.contract_id = p.contract_id WHERE p.credit_id = ?
+FIND_CREDITS = """
+    SELECT p.credit_id, c.code, p.kind, p.credited_bytes, p.credited_ns, p.expires_ns
+    FROM json_each(?) j CROSS JOIN coupon p ON p.credit_id = j.value
+    JOIN contract c ON c.contract_id = p.contract_id
 """
+CONTRACT_SUMS = """
+    SELECT c.code, c.contract_id, c.closed_ns,
+           (SELECT coalesce(sum(credited_bytes), 0) FROM coupon p WHERE p.contract_id = c.contract_id)
+    FROM json_each(?) j CROSS JOIN contract c ON c.code = j.value
+"""
+NEXT_COUPON = "SELECT coalesce(max(coupon_id), 0) + 1 FROM coupon"
 CREDITED = "SELECT coalesce(sum(credited_bytes), 0) FROM coupon WHERE contract_id = ?"
 ADD_COUPON = """
-    INSERT INTO coupon (credit_id, contract_id, kind, credited_ns, expires_ns, credited_bytes,
-                        in_database_bytes, purchase_id)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)
+    INSERT INTO coupon (coupon_id, credit_id, contract_id, kind, credited_ns, expires_ns,
+                        credited_bytes, in_database_bytes, purchase_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)
 """
 FIND_PURCHASE = """
     SELECT c.code, u.coupons FROM purchase u JOIN contract c ON c.contract_id = u.contract_id

@@ -8,172 +8,60 @@ and is fenced by its number: once another has taken over from it, nothing it say
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 
 from engine.errors import UsageError
-from engine.units import MB, NS_PER_S
+from engine.pool.records import (
+    BUNDLE,
+    BYTES_MAX,
+    CODE_CHARACTERS_MAX,
+    KINDS,
+    REQUEST_CHARACTERS_MAX,
+    TOPUP,
+    TOPUP_BYTES,
+    TOPUPS_A_MONTH,
+    USAGE_DAYS_KEPT,
+    Account,
+    BookEntry,
+    ContractBalance,
+    CouponBalance,
+    Credit,
+    DayUsage,
+    Grant,
+    LineBalance,
+    LineNews,
+    Notice,
+    Purchase,
+    SliceState,
+    StoreOptions,
+)
 
-BUNDLE = "bundle"
-TOPUP = "topup"
-KINDS = (BUNDLE, TOPUP)
-"""kinds of coupon; in this order where they expire together (C5), which is also the alphabet's"""
-TOPUP_BYTES = 100 * MB
-"""bytes of an additional coupon (C3)"""
-TOPUPS_A_MONTH = 30
-"""additional coupons that a contract may buy in a calendar month (C3)"""
-
-BYTES_MAX = 1 << 62
-"""bytes; the most that one entry or one contract may hold, so that no sum of two leaves int64"""
-CODE_CHARACTERS_MAX = 64
-REQUEST_CHARACTERS_MAX = 128
-USAGE_DAYS_KEPT = 30
-"""JST days of usage that are kept for each line (Q3)"""
-
-
-class Grant(NamedTuple):
-    """A slice that was handed out; both 0 when the contract has no good coupon left."""
-
-    slice_id: int
-    granted_bytes: int
-
-
-class ContractBalance(NamedTuple):
-    """A contract's coupons summed up: credited = in_database + granted + expired (D9, I1)."""
-
-    code: str
-    credited_bytes: int
-    in_database_bytes: int
-    granted_bytes: int
-    expired_bytes: int
-
-
-class CouponBalance(NamedTuple):
-    """One coupon: credited = in_database + granted + expired (I1)."""
-
-    coupon_id: int
-    credit_id: str
-    kind: str
-    credited_ns: int
-    expires_ns: int
-    credited_bytes: int
-    in_database_bytes: int
-    granted_bytes: int
-    expired_bytes: int
-
-
-class SliceState(NamedTuple):
-    """One slice, or the opening entry of a line (`request_id` "": granted by no coupon, C7)."""
-
-    slice_id: int
-    request_id: str
-    granted_bytes: int
-    used_bytes: int
-    uncertain_bytes: int
-
-    @property
-    def on_sim_bytes(self) -> int:
-        """What the SIM still holds of it: granted - used - uncertain (I1)."""
-        return self.granted_bytes - self.used_bytes - self.uncertain_bytes
-
-
-class LineBalance(NamedTuple):
-    """One line, as far as the database knows it (Q2, Q4, L5).
-
-    `balance_bytes` is exact as of the last settlement: granted - used - uncertain. `shown_bytes` is what
-    customers are shown, brought up to date only when L5 says (None: never yet), as of `shown_ns`.
-    `coupon_on`, `in_service` and `regulated` are None until somebody said so. `gateway` has the line
-    open, or None.
-    """
-
-    code: str
-    contract: str
-    balance_bytes: int
-    used_bytes: int
-    uncertain_bytes: int
-    shown_bytes: int | None
-    shown_ns: int | None
-    coupon_on: bool | None
-    in_service: bool | None
-    regulated: bool | None
-    gateway: str | None
-
-
-class LineNews(NamedTuple):
-    """What changed in the state of a line at `at_ns`; None: nothing was said about it (Q4, L5)."""
-
-    at_ns: int
-    coupon_on: bool | None = None
-    in_service: bool | None = None
-    regulated: bool | None = None
-    shown_bytes: int | None = None
-
-
-class Purchase(NamedTuple):
-    """Additional coupons bought together (C3, Q1)."""
-
-    request_id: str
-    bought_ns: int
-    coupons: int
-    bytes: int
-    expires_ns: int
-
-
-class DayUsage(NamedTuple):
-    """What a line carried on one JST day (`engine.calendar.day_of`), as last reported (Q3)."""
-
-    day: int
-    with_coupon_bytes: int
-    without_coupon_bytes: int
-    exempt_bytes: int
-    updated_ns: int
-
-
-class Notice(NamedTuple):
-    """What somebody else did to the database: `kind` is "credit" (of `contract`) or "state" (of `line`).
-
-    For "state", `news` is what changed. Both None: anything may have changed, look at everything.
-    """
-
-    kind: Literal["credit", "state", "all"]
-    contract: str | None = None
-    line: str | None = None
-    news: LineNews | None = None
-
-
-class Account(NamedTuple):
-    """A customer's document in the contract book; `version` counts its changes from 1."""
-
-    mio_id: str
-    version: int
-    document: str
-
-
-class BookEntry(NamedTuple):
-    """One change of the contract book, as its journal keeps it."""
-
-    mio_id: str
-    version: int
-    at_ns: int
-    action: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """How a gateway opens a store.
-
-    gateway: the gateway's name; a second process under the same name is refused while the first lives,
-        and takes over when that one is dead. None: an operator's look and purchases, without a run.
-    uncertain: who bears what a broken-off run may have used beyond its last report (G4).
-    lease_ns: ns of the database's clock after which a silent gateway's lines may be taken over by another.
-    answer_ms: ms for which an answer of the database is waited for, retries included.
-    """
-
-    gateway: str | None = "gateway"
-    uncertain: Literal["charge", "refund"] = "charge"
-    lease_ns: int = 60 * NS_PER_S
-    answer_ms: int = 5_000
+__all__ = [
+    "BUNDLE",
+    "BYTES_MAX",
+    "CODE_CHARACTERS_MAX",
+    "KINDS",
+    "REQUEST_CHARACTERS_MAX",
+    "TOPUP",
+    "TOPUPS_A_MONTH",
+    "TOPUP_BYTES",
+    "USAGE_DAYS_KEPT",
+    "Account",
+    "BookEntry",
+    "ContractBalance",
+    "CouponBalance",
+    "CouponStore",
+    "Credit",
+    "DayUsage",
+    "Grant",
+    "LineBalance",
+    "LineNews",
+    "Notice",
+    "Purchase",
+    "SliceState",
+    "StoreOptions",
+    "open_store",
+]
 
 
 class CouponStore(Protocol):
@@ -182,8 +70,8 @@ class CouponStore(Protocol):
     Every method raises PoolError, in one line, when the database refuses; PoolUnavailable where it cannot
     be used (now), and PoolFenced where another has taken over from this run: then it must stop.
     A call that is refused changes nothing. A call outside `begin` and `commit` is a transaction of its
-    own, durable when it returns, unless `defer` was called. When the database itself fails within a group, the
-    whole group is taken back.
+    own, durable when it returns, unless `defer` was called. When the database itself fails within a
+    group, the whole group is taken back.
     """
 
     run_id: int
@@ -226,7 +114,13 @@ class CouponStore(Protocol):
         credited_ns: int,
         expires_ns: int,
     ) -> bool:
-        """Add a coupon; False if this credit was there already, PoolError if with other figures."""
+        """Add a coupon; False if this credit was there already, PoolError if with other figures.
+
+        A contract that has ended gets no coupons any more: False as well.
+        """
+
+    def credit_all(self, credits: Sequence[Credit]) -> None:
+        """`credit` for many coupons at once, in a few statements; one that is refused refuses all."""
 
     def buy(self, request_id: str, contract: str, coupons: int, at_ns: int) -> bool:
         """Add additional coupons of 100 MB bought at `at_ns` (C3, C4); False if this request was done.
@@ -310,7 +204,7 @@ class CouponStore(Protocol):
         """
 
     def usage(self, line: str, first_day: int) -> list[DayUsage]:
-        """The line's days from `first_day` on, oldest first, all runs added up; days without use left out."""
+        """The line's days of use from `first_day` on, oldest first, all runs added up."""
 
     def contracts(self) -> list[ContractBalance]:
         """Every contract, in the order of the codes."""
@@ -328,7 +222,10 @@ class CouponStore(Protocol):
         """What others did since the last call, oldest first; cheap enough for every batch."""
 
     def find_account(self, kind: str, name: str) -> Account | None:
-        """The account that bears a name: `kind` is "mio", "contract", "line", "imsi", "iccid" or "msisdn"."""
+        """The account that bears a name.
+
+        `kind` is "mio", "contract", "line", "imsi", "iccid" or "msisdn".
+        """
 
     def save_account(
         self,
@@ -336,10 +233,11 @@ class CouponStore(Protocol):
         names: Sequence[tuple[str, str]],
         entry: BookEntry,
     ) -> None:
-        """Store an account's document under all its names (as `find_account`), and the change in the book's journal.
+        """Store an account's document under all its names, and the change in the book's journal.
 
-        `account.version` must be one more than the stored one (1 for a new account), else PoolError: it
-        was changed by another process. PoolError where a name is another account's.
+        `names` are (kind, name), as in `find_account`. `account.version` must be one more than the stored
+        one (1 for a new account), else PoolError: it was changed by another process. PoolError where a
+        name is another account's.
         """
 
     def accounts(self) -> Iterator[Account]:
@@ -357,8 +255,8 @@ class CouponStore(Protocol):
     def close(self, clean: bool = True) -> None:
         """End the run. A clean end is the caller's word that all use was reported with `settle`.
 
-        Otherwise an open group is taken back, and of what open lines hold, all up to their marks that is not
-        known to be used becomes uncertain when the gateway comes back or its lease is over.
+        Otherwise an open group is taken back, and of what open lines hold, all up to their marks that
+        is not known to be used becomes uncertain when the gateway comes back or its lease is over.
         """
 
 
@@ -367,8 +265,8 @@ def open_store(url: str | None, options: StoreOptions | None = None) -> CouponSt
 
     None or "sqlite://": in memory. "sqlite:///coupons.db": a file, relative to the working folder;
     "sqlite:////var/lib/coupons.db": absolute. "postgresql://user@host/database": PostgreSQL or a
-    database that speaks its protocol. UsageError for any other form; PoolError when the database is damaged, not
-    ours or newer than this version, or when the gateway's name is in use.
+    database that speaks its protocol. UsageError for any other form; PoolError when the database is
+    damaged, not ours or newer than this version, or when the gateway's name is in use.
     """
     # Imported here: the stores need the records above, and not every caller of them needs a store.
     options = options or StoreOptions()

@@ -17,9 +17,9 @@ from engine.layout import (
     SIM_DETACHED,
     SIM_IN_SERVICE,
 )
-from engine.pool.store import LineNews
+from engine.pool.store import Credit, LineNews
 from engine.runtime import events
-from engine.runtime.coupons import NEVER_NS, Calendar
+from engine.runtime.coupons import NEVER_NS, Calendar, bundle_credits
 from engine.runtime.lines import Binding, LineBook, LineState
 from engine.runtime.population import Population
 from engine.runtime.quota import Quota
@@ -112,6 +112,7 @@ class Control:
             line = self.population.add_line(
                 owner, Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn)
             )
+            self.population.enter()
         self._check_in_service(line)
         line.bound = self.sessions.rebind(line.row, line.bound, given)
         line.address = address or line.address
@@ -236,9 +237,9 @@ class Control:
         if not self.calendar.pass_month(before_ns, after_ns):
             return
         self.quota.expire(month_start_ns)
+        month = month_of(month_start_ns)
+        credits: list[Credit] = []
         for contract in self.book.contracts.values():
-            month = month_of(month_start_ns)
-            if contract.bundle_bytes and month >= contract.started_month:
-                given = self.population.given.get(contract.code)
-                self.population.credits.bundle(contract, month, given)
+            credits += bundle_credits(contract, month, self.population.given.get(contract.code))
             self.quota.wake(contract)
+        self.quota.credit(credits)

@@ -6,8 +6,8 @@ leaps are allowed, the coupon calendar then stays behind by the leap.
 """
 
 from engine import calendar
+from engine.pool.store import BUNDLE, Credit
 from engine.runtime.lines import ContractState
-from engine.runtime.quota import Quota
 from engine.subscribers import Contract
 from engine.units import NS_PER_DAY
 
@@ -49,37 +49,39 @@ class Calendar:
         return True
 
 
-class Credits:
-    """Credits coupons to the contracts of a run, each once whatever is repeated."""
+def opening_credits(contract: ContractState, given: Contract | None, ns: int) -> list[Credit]:
+    """What the database holds at `ns`: the coupons of the subscriber file, or the plan's bundles.
 
-    def __init__(self, quota: Quota) -> None:
-        self._quota = quota
+    Without coupons in the file those bundles count that are still good: of this month and of the
+    one before, from the start of the contract on (C1, C2).
+    """
+    month = calendar.month_of(ns)
+    if given is not None and given.coupons is not None:
+        # A time that does not depend on this run, so that another run finds the same coupon.
+        begun_ns = calendar.month_start_ns(calendar.month_number(given.started))
+        return [
+            Credit(
+                f"file:{contract.code}:{number}",
+                contract.code,
+                coupon.kind,
+                coupon.bytes,
+                begun_ns,
+                calendar.expires_of(coupon.expires),
+            )
+            for number, coupon in enumerate(given.coupons)
+            if coupon.bytes
+        ]
+    bundles = [bundle_credits(contract, good, given) for good in (month - 1, month)]
+    return [credit for found in bundles for credit in found]
 
-    def open_contract(self, contract: ContractState, given: Contract | None, ns: int) -> None:
-        """What the database holds at `ns`: the coupons of the subscriber file, or the plan's bundles.
 
-        Without coupons in the file those bundles count that are still good: of this month and of the
-        one before, from the start of the contract on (C1, C2).
-        """
-        month = calendar.month_of(ns)
-        if given is not None and given.coupons is not None:
-            # A time that does not depend on this run, so that another run finds the same coupon.
-            begun_ns = calendar.month_start_ns(calendar.month_number(given.started))
-            for number, coupon in enumerate(given.coupons):
-                expires_ns = calendar.expires_of(coupon.expires)
-                name = f"file:{contract.code}:{number}"
-                times = (begun_ns, expires_ns)
-                self._quota.credit(name, contract, coupon.kind, coupon.bytes, times)
-            return
-        for good in (month - 1, month):
-            if good >= contract.started_month:
-                self.bundle(contract, good, given)
-
-    def bundle(self, contract: ContractState, month: int, given: Contract | None = None) -> None:
-        """The bundle coupon of a month; pro rata in the month in which the contract started (C2)."""
-        credited = contract.bundle_bytes
-        if given is not None:
-            credited = calendar.bundle_credit_bytes(contract.bundle_bytes, given.started, month)
-        times = (calendar.month_start_ns(month), calendar.bundle_expires_ns(month))
-        name = f"bundle:{contract.code}:{calendar.month_text(month)}"
-        self._quota.credit(name, contract, "bundle", credited, times)
+def bundle_credits(contract: ContractState, month: int, given: Contract | None) -> list[Credit]:
+    """The bundle coupon of a month, if it is of any bytes; pro rata in the month of the start (C2)."""
+    credited = contract.bundle_bytes if month >= contract.started_month else 0
+    if given is not None:
+        credited = calendar.bundle_credit_bytes(contract.bundle_bytes, given.started, month)
+    if not credited:
+        return []
+    name = f"bundle:{contract.code}:{calendar.month_text(month)}"
+    times = (calendar.month_start_ns(month), calendar.bundle_expires_ns(month))
+    return [Credit(name, contract.code, BUNDLE, credited, *times)]

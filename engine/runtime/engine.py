@@ -187,6 +187,7 @@ class Engine(Control):
                 self.population.add_subscriber(packet, direction, self.now_ns, self.coupon_ns)
             else:
                 sessions.make_room()
+        self.population.enter()
         count = int(control[CONTROL_WORK])
         if self.exempt.count:
             exempt = self.exempt

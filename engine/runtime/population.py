@@ -16,8 +16,8 @@ from engine.layout import (
     SIM_IN_SERVICE,
     UPLINK,
 )
-from engine.pool.store import LineBalance, LineNews, Notice
-from engine.runtime.coupons import Credits
+from engine.pool.store import Credit, LineBalance, LineNews, Notice
+from engine.runtime.coupons import opening_credits
 from engine.runtime.lines import ContractState, LineBook, LineState
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions
@@ -31,7 +31,10 @@ FEW_CONTRACTS = 100
 
 
 class Population:
-    """Who may attach, and where each is found. Grows only; rows are in the order of arrival."""
+    """Who may attach, and where each is found. Grows only; rows are in the order of arrival.
+
+    What is added is entered in the coupon database later, all at once: see `enter`.
+    """
 
     def __init__(
         self, settings: Settings, sims: SimTable, shards: Shards, sessions: Sessions, quota: Quota
@@ -39,28 +42,45 @@ class Population:
         self.settings = settings
         self.book = LineBook()
         self.given: dict[str, Contract] = {}
-        self.credits = Credits(quota)
+        self._credits: list[Credit] = []
+        self._fresh: list[tuple[LineState, int]] = []
         self.rates = rate_table(settings)
         self._sims, self._shards, self._sessions, self._quota = sims, shards, sessions, quota
         self._profiles = {plan.name: at * RATE_STATES * 2 for at, plan in enumerate(settings.plans)}
 
     def load(self, book: Book, now_ns: int, coupon_ns: int) -> None:
         """Enter a subscriber file; `coupon_ns` is the coupon calendar's time."""
-        lines: list[LineState] = []
-        initial: list[int] = []
         for given in book.contracts:
             contract = self.add_contract(given.code, given.plan, given, now_ns, coupon_ns)
             for line in given.lines:
-                lines.append(self._enter(contract, line))
-                initial.append(line.balance_bytes)
+                self._fresh.append((self._place(contract, line), line.balance_bytes))
+        lines = [line for line, _ in self._fresh]
         known = self._known(lines)
-        self._quota.enter_lines(lines, initial, {b.code: b.balance_bytes for b in known})
+        self._credit()
+        balances = {balance.code: balance.balance_bytes for balance in known}
+        self._quota.enter_lines(lines, [initial for _, initial in self._fresh], balances)
+        self._fresh.clear()
         self._take_known(lines, known)
+
+    def enter(self) -> None:
+        """Have the database know the contracts and lines that were added since; opens the lines."""
+        self._credit()
+        if not self._fresh:
+            return
+        lines = [line for line, _ in self._fresh]
+        self._quota.open_lines(lines, [initial for _, initial in self._fresh])
+        self._fresh.clear()
+        self._take_known(lines, self._known(lines))
+
+    def _credit(self) -> None:
+        self._quota.credit(self._credits)
+        self._credits.clear()
 
     def add_contract(
         self, code: str, plan: str, given: Contract | None, now_ns: int, coupon_ns: int
     ) -> ContractState:
-        """A contract and the coupons that it has at `coupon_ns`; UsageError for an unknown plan."""
+        """A contract and the coupons that it has at `coupon_ns`, to be entered; UsageError for an
+        unknown plan."""
         if code in self.book.contracts:
             raise UsageError(f"contract {code} is there already")
         if plan not in self._profiles:
@@ -77,17 +97,16 @@ class Population:
         self.book.contracts[code] = state
         if given is not None:
             self.given[code] = given
-        self.credits.open_contract(state, given, coupon_ns)
+        self._credits += opening_credits(state, given, coupon_ns)
         return state
 
     def add_line(self, contract: ContractState, line: Line) -> LineState:
-        """A line of a contract, with what the database knows of it from earlier runs."""
-        state = self._enter(contract, line)
-        self._quota.open_lines([state], [line.balance_bytes])
-        self._take_known([state], self._known([state]))
+        """A line of a contract, to be entered."""
+        state = self._place(contract, line)
+        self._fresh.append((state, line.balance_bytes))
         return state
 
-    def _enter(self, contract: ContractState, line: Line) -> LineState:
+    def _place(self, contract: ContractState, line: Line) -> LineState:
         flags = SIM_COUPON_ON * line.coupon | SIM_IN_SERVICE * line.in_service
         flags |= SIM_EMPTY * contract.empty
         base = contract.profile
@@ -109,7 +128,7 @@ class Population:
         return state
 
     def add_subscriber(self, packet: Any, direction: int, now_ns: int, coupon_ns: int) -> None:
-        """The first packet of a `--ue-net` address: it becomes a SIM of the default plan."""
+        """The first packet of a `--ue-net` address: it becomes a SIM of the default plan, to be entered."""
         end = "src" if direction == UPLINK else "dst"
         hi, lo = int(packet[f"{end}_hi"]), int(packet[f"{end}_lo"])
         address = format_address(hi, lo)

@@ -20,7 +20,7 @@ from engine.layout import (
     SIM_IN_SERVICE,
     SIM_REGULATED,
 )
-from engine.pool.store import CouponStore, LineNews, Notice
+from engine.pool.store import CouponStore, Credit, LineNews, Notice
 from engine.runtime.lines import ContractState, LineState
 from engine.units import NS_PER_S
 
@@ -199,14 +199,11 @@ class Quota:
 
     # --- coupons ----------------------------------------------------------------------------------
 
-    def credit(
-        self, credit_id: str, contract: ContractState, kind: str, bytes_: int, ns: tuple[int, int]
-    ) -> None:
-        """Credit a coupon at ns[0] that is good until ns[1]; once for an id, however often asked."""
-        self.defer()
-        if bytes_ > 0:
-            self.store.credit(credit_id, contract.code, kind, bytes_, *ns)
-        self.wake(contract)
+    def credit(self, credits: list[Credit]) -> None:
+        """Credit coupons; each once for its id, however often asked."""
+        if credits:
+            self.defer()
+            self.store.credit_all(credits)
 
     def buy(self, contract: ContractState, coupons: int, calendar_ns: int) -> None:
         """Buy additional coupons (C3, C4); RefusedError where the month has had its 30."""

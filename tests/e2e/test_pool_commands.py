@@ -144,7 +144,7 @@ def test_the_database_may_be_named_in_four_ways(
         (("balance", "sqlite:///a", "sqlite:///b"), "the database is named twice"),
         (("balance", "sqlite:///a", "--pool", "sqlite:///b"), "the database is named twice"),
         (("balance", "sqlite://"), "gone when the command ends"),
-        (("balance", "mysql://host/db"), "not a coupon database; write sqlite:///"),
+        (("balance", "mysql://me:pw@host/db"), "pool 'mysql://me@host/db': not a coupon database"),
         (("balance", "sqlite:///"), "not a coupon database; write sqlite:///"),
         (("charge", "sqlite:///a"), "Missing argument 'CONTRACT'"),
         (("charge", "x", "sqlite:///a", "--coupons", "0"), "0 is not in the range x>=1"),
@@ -287,16 +287,21 @@ def test_a_switch_to_off_shows_the_exact_balance_from_then_on(
     assert (sim["coupon"], sim["shown_ns"]) == (True, NOW_NS)
 
 
-def test_a_switch_reaches_a_gateway_that_is_at_work(pool: Pool, url: str) -> None:
+def test_a_switch_reaches_a_gateway_that_is_at_work(
+    pool: Pool, shown: Callable[..., dict[str, Any]], url: str
+) -> None:
     """P3, L5: which itself says what is shown"""
     store = open_store(url, StoreOptions(gateway="gw"))
     store.open_line(CONTRACT, FIRST, 0)
+    store.grant("g", CONTRACT, FIRST, NOW_NS)
     store.notices()
     assert pool("switch", FIRST, "off").status == 0
     (notice,) = store.notices()
     assert (notice.kind, notice.line) == ("state", FIRST)
     assert notice.news is not None
     assert (notice.news.coupon_on, notice.news.shown_bytes) == (False, None)
+    sim = shown("balance", FIRST)["contracts"][0]["sims"][0]
+    assert (sim["shown_balance_bytes"], sim["exact_balance_bytes"]) == (6 * MB, 16 * MB)
     assert pool("charge", CONTRACT).status == 0
     assert [each.kind for each in store.notices()] == ["credit"]
     store.settle(FIRST, 0, True)

@@ -15,24 +15,9 @@ from engine.pool.store import StoreOptions
 from engine.units import MB
 from tests.support import ledgers
 from tests.support.command import call, environment, spawn
-from tests.support.ledgers import CONTRACT, FIRST, NOW_NS, SECOND
+from tests.support.ledgers import CONTRACT, FIRST, HOSTILE, NOW_NS, SECOND
 
 AT = str(NOW_NS)
-HOSTILE = (
-    "'; DROP TABLE line--",
-    '" OR 1=1',
-    "x" * 10_000,
-    "nul\0nul",
-    "\u202edlo",
-    "שלום",
-    "e\u0301" * 20,
-    "[bold]not bold[/]",
-    "line\nbreak",
-    "\udcff",
-    "",
-    " ",
-    "../../etc/passwd",
-)
 
 
 @pytest.fixture

@@ -200,3 +200,22 @@ def test_no_colours_where_they_are_not_wanted(url: str) -> None:
     assert (done.status, done.err) == (0, "")
     assert "\x1b[3" not in done.out
     assert "3 expired not shown" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("pktoll pool ba", {"balance"}),
+        ("pktoll pool sqlite:///a sw", {"switch"}),
+        ("pktoll pool switch sqlite:///a hdo1 o", {"on", "off"}),
+        ("pktoll pool usage sqlite:///a sqlite:///b --da", {"--days"}),
+        ("pktoll pool usage --at never --da", {"--days"}),
+        ("pktoll subscribers add sqlite:///a li", {"line"}),
+    ],
+)
+def test_a_shell_completes_words(words: str, completed: set[str]) -> None:
+    """and gets no complaints about what is not finished yet"""
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = spawn(env=environment(_PKTOLL_COMPLETE="bash_complete", **asked))
+    assert (done.status, done.err) == (0, "")
+    assert {line.partition(",")[2] for line in done.out.splitlines()} == completed

@@ -16,7 +16,6 @@ from engine.pool import CouponStore, open_store
 from engine.pool.store import Account, StoreOptions
 from engine.subscribers import actions
 from engine.subscribers import moment as moments
-from tests.e2e.test_pool_commands_faults import HOSTILE
 from tests.support.command import call
 from tests.support.desk import (
     CONTRACT,
@@ -35,6 +34,7 @@ from tests.support.desk import (
     sims,
     states,
 )
+from tests.support.ledgers import HOSTILE
 
 NOON_NS = moments.parse(NOON)
 OPERATOR = StoreOptions(gateway=None)

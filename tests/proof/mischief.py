@@ -21,7 +21,11 @@ def rest(world: "Simulation", seat: "Seat", ns: int) -> None:
     if world.dice.random() >= world.plan.fault:
         world.later(ns, world.of(seat, world.go_on))
         return
-    befall = world.dice.choices(BEFALLS, WEIGHTS)[0]
+    wanted = world.plan.befalls
+    weights = [
+        w * (not wanted or b.__name__ in wanted) for b, w in zip(BEFALLS, WEIGHTS, strict=True)
+    ]
+    befall = world.dice.choices(BEFALLS, weights)[0]
     away_ns = befall(world, seat, ns)
     if seat.store is not None:
         world.later(away_ns, world.of(seat, world.go_on))

@@ -224,10 +224,13 @@ class Planted:
     bug: type[Bug]
     checks: frozenset[str]
     fault: float  # how often something befalls a gateway at rest
+    befalls: tuple[str, ...]  # and what; (): everything
 
 
-def _planted(bug: type[Bug], *checks: str, fault: float = 0.05) -> Planted:
-    return Planted(bug, frozenset(checks), fault)
+def _planted(
+    bug: type[Bug], *checks: str, fault: float = 0.05, befalls: tuple[str, ...] = ()
+) -> Planted:
+    return Planted(bug, frozenset(checks), fault, befalls)
 
 
 PLANTED = {
@@ -235,13 +238,15 @@ PLANTED = {
     "blind refund at the lease's end": _planted(BlindRefund, "let-out-above-booked"),
     "refund that nobody asked for": _planted(RefundUnasked, "let-out-above-booked"),
     "read, then write": _planted(ReadThenWrite, "slices-against-coupons"),
-    "expiry off by one second": _planted(LateExpiry, "after-expiry", fault=0.3),
+    "expiry off by one second": _planted(
+        LateExpiry, "after-expiry", fault=0.3, befalls=("month_end",)
+    ),
     "slice above 10 MB": _planted(BigSlice, "above-10MB"),
-    "settle of an old run not fenced": _planted(Unfenced, "booked-above-let-out"),
+    "settle of an old run not fenced": _planted(Unfenced, "booked-above-let-out", fault=0.1),
     "mark written after use": _planted(MarkAfterUse, "let-out-above-booked"),
     "no mark": _planted(NoMark, "uncertain-bound"),
     "lost flush": _planted(LostFlush, "grant-lost"),
-    "purchases without a limit": _planted(NoLimit, "more-than-30"),
+    "purchases without a limit": _planted(NoLimit, "more-than-30", fault=0.02),
     "purchase made twice": _planted(BoughtAgain, "credited-twice"),
     "name not claimed": _planted(OtherName, "double-start"),
 }

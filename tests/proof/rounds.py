@@ -115,11 +115,12 @@ def planted(place: Place, seed: int, name: str, seeds_max: int = SEEDS_MAX) -> R
         url = place.fresh()
         plan = Plan(
             seed=seed + number,
-            steps=600 if place.kind == "sqlite" else 250,
+            steps=400,
             short_leases=place.kind == "postgres",
             durable_calls=place.durable_calls,
             timed_leases=False,
             fault=bug.fault,
+            befalls=bug.befalls,
             lockstep=False,
         )
         found = Simulation(with_bug(bug.bug, opener(url), place.raw(url)), plan).run()

@@ -385,4 +385,7 @@ class Simulation:
                 self.do(seat, step)
         except PoolFenced:
             return
+        except PktollError as error:
+            self.differ(Finding("gateway", f"{seat.name} cannot stop: {error}"))
+            return
         seat.store = seat.gateway = None

@@ -36,6 +36,7 @@ class Plan:
     repeated: float = 0.33
     crash: float = 0.006
     fault: float = 0.05
+    befalls: tuple[str, ...] = ()  # what befalls gateways; (): everything
     lockstep: bool = True  # whether the naive model judges as well
 
 

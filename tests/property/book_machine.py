@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from engine.errors import RefusedError
+from engine.subscribers import account, book, documents, views
 from engine.subscribers import actions as do
-from engine.subscribers import book, documents, views
 from engine.subscribers.admission import admission
 from engine.subscribers.effects import ContractEnded, LineRemoved
 from tests.property.naive_book import (
@@ -62,6 +62,7 @@ class BookMachine(RuleBasedStateMachine):
         self.codes = 0
         self.ended: set[str] = set()
         self.removed: set[str] = set()
+        self.named: set[str] = set()
 
     def act(self, action: Any, allowed: Callable[[Model], bool]) -> bool:
         """The book refuses it if and only if the model does, and then nothing has changed."""
@@ -144,6 +145,7 @@ class BookMachine(RuleBasedStateMachine):
             return
         code = f"hdo{len(self.model.lines):08}"
         day = None if issued is None else self.model.now[0] - issued * DAY
+        self.named.update(name for name in names if name)
         action = do.AddLine(
             contract,
             code,
@@ -164,6 +166,7 @@ class BookMachine(RuleBasedStateMachine):
     def replace_sim(self, card: str, choice: int) -> None:
         code = self.line(choice)
         if code is not None:
+            self.named.add(card)
             self.act(do.ReplaceSim(code, card), lambda model: model.replace_sim(code, card))
 
     @rule(
@@ -211,16 +214,19 @@ class BookMachine(RuleBasedStateMachine):
         codes = {MIO, *model.contracts, *model.lines}
         assert {name for _, name in documents.names(seen)} == codes | model.taken()
         assert documents.from_json(documents.to_json(seen)) == seen
-        self.agree_on_admission(now_ns)
+        self.agree_on_admission(seen, now_ns)
 
-    def agree_on_admission(self, now_ns: int) -> None:
-        for name in (*CARDS, *IMSIS, *NUMBERS):
-            answer = admission(self.account, name, now_ns, SMALL)
+    def agree_on_admission(self, seen: account.Account, now_ns: int) -> None:
+        """Asked of the book brought forward; the last one, of the book as it is stored."""
+        names = ["none", *sorted(self.named)]
+        for name in names:
+            book_asked = self.account if name == names[-1] else seen
+            answer = admission(book_asked, name, now_ns, SMALL)
             found = self.model.bearer(name)
             assert (answer.line, answer.may_attach) == (found or (None, False)), name
         served = {
             line.code: line.in_service
-            for one in views.to_book([self.account], now_ns, SMALL).contracts
+            for one in views.to_book([seen], now_ns, SMALL).contracts
             for line in one.lines
         }
         assert served == {

@@ -35,7 +35,7 @@ from tests.property.book_machine import (
 )
 from tests.property.naive_book import EVENING_NS, Model
 
-WALKS = 40
+WALKS = 30
 
 TestBook = BookMachine.TestCase
 TestBook.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)

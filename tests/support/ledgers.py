@@ -20,6 +20,23 @@ CONTRACT, EMPTY = "hdd00000001", "hdd00000002"
 FIRST, SECOND, OTHER = "hdo00000001", "hdo00000002", "hdo00000003"
 BUNDLE, OLD = 1024 * MB, 30 * MB
 
+HOSTILE = (
+    "'; DROP TABLE line--",
+    '" OR 1=1',
+    "x" * 10_000,
+    "nul\0nul",
+    "\u202edlo",
+    "שלום",
+    "e\u0301" * 20,
+    "[bold]not bold[/]",
+    "line\nbreak",
+    "\udcff",
+    "",
+    " ",
+    "../../etc/passwd",
+)
+"""names that are attacks, or meant to confuse (B77)"""
+
 
 def filled(url: str) -> None:
     """Contract CONTRACT with two lines of which one has used something, and EMPTY with one line.

@@ -18,6 +18,7 @@ KERNEL_PARAMETERS_MAX = 8
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _CLOCK_MODULE_FREE = {"sleep"}
 _CLOCK_CALLS = {"now", "today", "utcnow"}
+_SQL_ROOMS = ("engine/pool/sqlite", "engine/pool/postgres", "engine/pool/checks.py")
 _SQL = re.compile(
     r"\s*(SELECT\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|CREATE\s+TABLE\s"
     r"|PRAGMA\s+\w+|BEGIN\s+IMMEDIATE)"
@@ -147,11 +148,11 @@ def exceptions(path: str, source: str) -> list[str]:
 
 
 def sql(path: str, source: str) -> list[str]:
-    """SQL is written in engine/pool/sqlite.py (and its migrations) alone."""
-    if not _in_packages(path) or path.startswith("engine/pool/sqlite"):
+    """SQL is written in the modules of the two databases (and their migrations) alone."""
+    if not _in_packages(path) or path.startswith(_SQL_ROOMS):
         return []
     return [
-        _find(path, node.lineno, "SQL belongs to engine/pool/sqlite.py")
+        _find(path, node.lineno, "SQL belongs to engine/pool/sqlite* or engine/pool/postgres*")
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.match(node.value)
     ]

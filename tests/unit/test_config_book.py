@@ -75,8 +75,8 @@ def test_terms_and_dates_can_be_changed_one_by_one(tmp_path: Path) -> None:
             '2:12: migration.moved_on: "2016" is not allowed; allowed:',
         ),
         (
-            "[migration]\nmoved_on = 1969-12-31",
-            "2:12: migration.moved_on: 1969-12-31 is out of range;",
+            "[migration]\nfreeze_from = 1969-12-31",
+            "2:15: migration.freeze_from: 1969-12-31 is out of range;",
         ),
         (
             'default_service = "safety-mail"',

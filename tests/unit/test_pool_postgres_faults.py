@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from engine.errors import PoolError, PoolFenced, PoolUnavailable
-from engine.pool import CouponStore, Grant
+from engine.pool import CouponStore
 from engine.pool.postgres_schema import LOCK_CLASS
 from engine.pool.postgres_session import name_key
 from engine.pool.store import Account, BookEntry, LineNews, Notice, StoreOptions, open_store
@@ -52,7 +52,8 @@ def test_a_call_survives_a_server_that_is_killed_and_comes_back(server: Cluster)
     store.settle("hdo1", 7, False)
     server.kill()
     thread = later(server, 0.3)
-    assert store.grant("r4", "hdd1", "hdo1", 5) == Grant(4, SLICE)
+    # The number may leave a gap: a crash burns some that were set aside.
+    assert store.grant("r4", "hdd1", "hdo1", 5).granted_bytes == SLICE
     thread.join()
     store.flush()
     again = [store.grant(f"r{n}", "hdd1", "hdo1", 5) for n in (1, 2, 3)]

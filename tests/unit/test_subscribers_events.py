@@ -193,8 +193,8 @@ def test_lines_and_contracts_are_those_of_the_book() -> None:
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
-        ('"iccid": "8981"', '1:61: [0].iccid: "8981" is not allowed; allowed: 10 to 22 digits'),
-        ('"iccid": 8981100000000000009', "1:61: [0].iccid: 8981100000000000009 is not allowed;"),
+        ('"iccid": "8981"', '1:57: [0].iccid: "8981" is not allowed; allowed: 10 to 22 digits'),
+        ('"iccid": 8981100000000000009', "1:57: [0].iccid: 8981100000000000009 is not allowed;"),
         ('"card": "8981100000000000009"', "1:1: [0].iccid: is missing; allowed: 10 to 22 digits"),
     ],
 )
