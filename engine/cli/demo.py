@@ -18,14 +18,13 @@ def command() -> int:
     One contract, three SIMs, 45 MB of coupon left. Needs no arguments, no files and no network.
     """
     # Imported here: the engine brings numba, which `--help` need not wait for.
-    from rich.console import Console
-
     import gateway_sim
+    from engine.cli.console import Output
     from engine.cli.table import show
     from engine.cli.timeline import plot, timeline
     from engine.replay import Options, run
 
-    console = Console()
+    console = Output()
     scenario = gateway_sim.load(SCENARIO)
     with tempfile.TemporaryDirectory(prefix="pktoll-demo-") as folder:
         capture, subscribers, events = (str(Path(folder) / name) for name in FILES)

@@ -185,9 +185,10 @@ def examine(warm: bool) -> list[Check]:
 
 
 def _show(checks: list[Check]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from engine.cli.console import Output
 
     colours = {FINE: "green", NOTE: "yellow", BROKEN: "bold red"}
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -196,7 +197,7 @@ def _show(checks: list[Check]) -> None:
     for check in checks:
         state = Text(check.state, style=colours[check.state])
         table.add_row(check.name, state, Text(check.value), Text(check.advice))
-    Console().print(table)
+    Output().print(table)
 
 
 @click.command(name="doctor")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from engine import calendar, units
+from engine.cli.console import Output
 from engine.cli.pool_views import EXPIRED, GOOD, day_text
 from engine.cli.table import size
 
@@ -37,16 +37,9 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return made
 
 
-class _Console(Console):
-    """Leaves a reader that has gone to the command's entry point, where that is no error."""
-
-    def on_broken_pipe(self) -> None:
-        raise
-
-
 def show(*parts: Table | str) -> None:
     """Print tables and plain lines; colours where the terminal has them (NO_COLOR is respected)."""
-    console = _Console()
+    console = Output()
     for part in parts:
         if isinstance(part, Table):
             # Above the table: a title of its own would be wrapped to the width of the columns.

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine import units
+from engine.cli.console import Output
 
 SIMS_SHOWN = 50
 TUNNELS_SHOWN = 20
@@ -23,7 +24,7 @@ def size(count_bytes: int) -> str:
 
 def show(document: dict[str, Any], console: Console | None = None) -> None:
     """Print the report: SIMs, contracts, drops, tunnels, and a line of totals."""
-    console = console or Console()
+    console = console or Output()
     console.print(_sims(document, console.width))
     console.print(_contracts(document, console.width))
     if document["drops"]:

@@ -3,8 +3,16 @@
 import operator
 
 from engine.errors import PoolError
-from engine.pool.store import BYTES_MAX, CODE_CHARACTERS_MAX
+from engine.pool.store import (
+    BYTES_MAX,
+    CODE_CHARACTERS_MAX,
+    KINDS,
+    REQUEST_CHARACTERS_MAX,
+    Credit,
+)
 
+BOUGHT = "buy:"
+"""what the names of coupons that were bought begin with"""
 _TIME_LIMIT = 1 << 63
 
 
@@ -29,3 +37,22 @@ def checked_time(what: str, ns: int) -> int:
     if not -_TIME_LIMIT <= number < _TIME_LIMIT:
         raise PoolError(f"{what} {number}: must be ns since 1970 that fit in 64 bits")
     return number
+
+
+def checked_credit(credit: Credit) -> Credit:
+    """The same with plain figures; PoolError for a name or a figure that cannot be."""
+    name, contract, kind, amount, from_ns, until_ns = credit
+    checked_text("credit", name, REQUEST_CHARACTERS_MAX)
+    if name.startswith(BOUGHT):
+        raise PoolError(f"credit {name}: names that begin with {BOUGHT} are of purchases")
+    checked_text("contract", contract)
+    if kind not in KINDS:
+        raise PoolError(f"credit {name}: kind {kind!r} must be one of {', '.join(KINDS)}")
+    return Credit(
+        name,
+        contract,
+        kind,
+        checked_bytes(f"credit {name}:", amount, 1),
+        checked_time("credited_ns", from_ns),
+        checked_time("expires_ns", until_ns),
+    )

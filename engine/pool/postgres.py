@@ -8,7 +8,7 @@ same rows (`met`) are said again on the same connection.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from engine import clock
 from engine.errors import PoolError, PoolUnavailable
@@ -111,6 +111,8 @@ class Database:
 
         A server that is starting up is waited for in any case.
         """
+        if self._closed:
+            raise PoolError(f"{self.where}: closed already; open the store again")
         self._drop()
         limit_ns = until_ns or clock.lease_ns() + self.answer_ns
         pause_s = _RETRY_S
@@ -118,15 +120,12 @@ class Database:
             try:
                 self._connect_once(max(1, (limit_ns - clock.lease_ns()) // NS_PER_S))
                 return
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 self._drop()
                 fault = refusal(self.where, error)
                 again = STARTING in str(error) or (until_ns and isinstance(fault, PoolUnavailable))
                 if not again or clock.lease_ns() >= limit_ns:
                     raise fault from None
-            except psycopg.Error as error:
-                self._drop()
-                raise PoolError(f"{self.where}: {words_of(error)}") from None
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _RETRY_S_MAX)
 
@@ -217,11 +216,7 @@ class Database:
             raise self._failed(error) from None
 
     def _open(self) -> _Connection:
-        if self._closed:
-            raise PoolError(f"{self.where}: closed already; open the store again")
-        if self._connection is None:
-            self.lost = True
-            raise PoolUnavailable(f"{self.where}: the connection to the server is lost")
+        assert self._connection is not None, "connect first"
         self.met = False
         return self._connection
 
@@ -239,12 +234,6 @@ class Database:
             return PoolUnavailable(f"{self.where}: another process writes the same rows ({words})")
         kind, text = FAULTS.get(state, (PoolError, "the database refused a statement"))
         return kind(f"{self.where}: {text} ({words})")
-
-    def meet(self, words: str) -> NoReturn:
-        """Another process was quicker: take the transaction back, so that the call is said again."""
-        self.rollback()
-        self.met = True
-        raise PoolUnavailable(words)
 
     # --- transactions -----------------------------------------------------------------------------
 

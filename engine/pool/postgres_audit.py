@@ -50,6 +50,28 @@ _OWN_CHECKS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
+        "slice {}: made in run {}, which does not exist",
+        """
+        SELECT s.slice_id, s.run_id FROM slice s LEFT JOIN run r ON r.run_id = s.run_id
+        WHERE r.run_id IS NULL ORDER BY s.slice_id
+        """,
+    ),
+    (
+        "line {} ({}): opened in run {}, which does not exist",
+        """
+        SELECT l.line_id, l.code, l.run_id FROM line l LEFT JOIN run r ON r.run_id = l.run_id
+        WHERE r.run_id IS NULL ORDER BY l.line_id
+        """,
+    ),
+    (
+        "usage_day of line {}: day {} in run {}: no such line or run",
+        """
+        SELECT u.line_id, u.day, u.run_id FROM usage_day u
+        LEFT JOIN line l ON l.line_id = u.line_id LEFT JOIN run r ON r.run_id = u.run_id
+        WHERE l.line_id IS NULL OR r.run_id IS NULL ORDER BY u.line_id, u.day, u.run_id
+        """,
+    ),
+    (
         "book_journal {} version {}: changed since it was written (check sum)",
         f"""
         SELECT j.mio_id, j.version FROM book_journal j WHERE j.check_sum <> {BOOK_SUM.format("j.")}

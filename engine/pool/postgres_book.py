@@ -104,7 +104,7 @@ class Book(Session):
                     raise PoolError(f"account {mio_id}: {kind} {name} is account {owner}'s already")
             if not self.db.run(_SAVE_ACCOUNT, said):
                 # Two processes made the account at once: the other one was quicker.
-                self.db.meet(f"{self.db.where}: another process writes account {mio_id}")
+                self._changed(said, version)
             self.db.run(_FORGET_NAMES, said)
             self.db.run(_ADD_NAMES, said)
             self.db.run(_ADD_ENTRY, said)

@@ -1,15 +1,11 @@
 """Coupons on PostgreSQL: credited, bought, expired, and those of a contract that ends."""
 
-import json
-
 from engine import calendar
 from engine.errors import PoolError, RefusedError
 from engine.pool import postgres_statements as sql
 from engine.pool.bounds import checked_bytes, checked_text, checked_time
-from engine.pool.postgres import CHANNEL
-from engine.pool.postgres_session import Session
+from engine.pool.postgres_credits import Credits
 from engine.pool.store import (
-    KINDS,
     REQUEST_CHARACTERS_MAX,
     TOPUP_BYTES,
     TOPUPS_A_MONTH,
@@ -18,89 +14,15 @@ from engine.pool.store import (
     Purchase,
 )
 
-BOUGHT = "buy:"
-"""what the names of coupons that were bought begin with"""
-_TELL = "SELECT pg_catalog.pg_notify(%(channel)s, %(news)s)"
 
-
-class Coupons(Session):
+class Coupons(Credits):
     """The part of the store that knows coupons."""
-
-    def tell(self, **news: object) -> None:
-        """Tell the other gateways, once the transaction is committed."""
-        if self.listening:
-            self.db.run(_TELL, {"channel": CHANNEL, "news": json.dumps(news)})
-
-    def credit(
-        self,
-        credit_id: str,
-        contract: str,
-        kind: str,
-        credited_bytes: int,
-        credited_ns: int,
-        expires_ns: int,
-    ) -> bool:
-        """Add a coupon once (C1-C5); False when it was there. See `CouponStore.credit`.
-
-        A contract that ended gets no more coupons: False as well. After a lost connection False may
-        also mean that this very call had added it.
-        """
-        checked_text("credit", credit_id, REQUEST_CHARACTERS_MAX)
-        checked_text("contract", contract)
-        if credit_id.startswith(BOUGHT):
-            raise PoolError(f"credit {credit_id}: names that begin with {BOUGHT} are of purchases")
-        if kind not in KINDS:
-            raise PoolError(f"credit {credit_id}: kind {kind!r} must be one of {', '.join(KINDS)}")
-        amount = checked_bytes(f"credit {credit_id}:", credited_bytes, 1)
-        good = (checked_time("credited_ns", credited_ns), checked_time("expires_ns", expires_ns))
-        said = {
-            "credit": credit_id,
-            "contract": contract,
-            "kind": kind,
-            "bytes": amount,
-            "from_ns": good[0],
-            "until_ns": good[1],
-            "detail": f"{kind} {good[1]} {credit_id}",
-        }
-        return self.call(lambda again: self._credit(said), exact=False)
-
-    def _credit(self, said: dict[str, object]) -> bool:
-        with self.db.transaction():
-            self.prove()
-            if self._is_known(said):
-                return False
-            contract_id, closed_ns = self.db.run(sql.HOLD_CONTRACT, said)[0]
-            if closed_ns is not None:
-                return False
-            row = said | {"contract_id": contract_id, "run": self.run_id}
-            self._check_sum(row, int(str(said["bytes"])))
-            if not self.db.run(sql.ADD_COUPON, row):
-                # Another process was quicker; what it stored can be seen now.
-                return not self._is_known(said)
-            self.tell(kind="credit", contract=said["contract"])
-        return True
-
-    def _is_known(self, said: dict[str, object]) -> bool:
-        """Whether the credit is there; PoolError if with other figures."""
-        known = self.db.run(sql.FIND_CREDIT, said)
-        names = ("contract", "kind", "bytes", "from_ns", "until_ns")
-        if known and known[0] != tuple(said[name] for name in names):
-            raise PoolError(
-                f"{self.db.where}: credit {said['credit']}: known already with other figures; use the"
-                " subscriber file that filled this database, or another database"
-            )
-        return bool(known)
-
-    def _check_sum(self, row: dict[str, object], amount: int) -> None:
-        """PoolError where the contract's credits would leave the bounds together (B80)."""
-        total = self.db.run(sql.CREDITED, row)[0][0] + amount
-        what = f"credit {row['credit']}" if "credit" in row else "purchase"
-        checked_bytes(f"{what}: contract {row['contract']} would have", total)
 
     def buy(self, request_id: str, contract: str, coupons: int, at_ns: int) -> bool:
         """Buy additional coupons once (C3, C4). See `CouponStore.buy`.
 
-        A repeated request is known by its id, contract and number: its time may be later.
+        A repeated request is known by its id, contract and number: its time may be later. After a lost
+        connection True may also mean that the request had been done before.
         """
         checked_text("request", request_id, REQUEST_CHARACTERS_MAX)
         checked_text("contract", contract)
@@ -138,7 +60,7 @@ class Coupons(Session):
             row = said | {"contract_id": rows[0][0], "run": self.run_id}
             self._check_purchase(row, rows[0][1])
             self.db.run(sql.BUY, row)
-            self.tell(kind="credit", contract=said["contract"])
+            self.tell([{"kind": "credit", "contract": said["contract"]}])
         return True
 
     def _check_purchase(self, row: dict[str, object], closed_ns: int | None) -> None:
@@ -154,7 +76,8 @@ class Coupons(Session):
                 f"contract {contract}: {coupons} additional coupons refused, a contract buys at most"
                 f" {TOPUPS_A_MONTH} a month; {bought} were bought in {month}"
             )
-        self._check_sum(row, coupons * TOPUP_BYTES)
+        total = self.db.run(sql.CREDITED, row)[0][0] + coupons * TOPUP_BYTES
+        checked_bytes(f"purchase: contract {contract} would have", total)
 
     def purchases(self, contract: str, since_ns: int) -> list[Purchase]:
         """Purchases at `since_ns` or later, newest first (Q1)."""

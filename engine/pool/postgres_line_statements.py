@@ -5,11 +5,6 @@ See `engine.pool.postgres_statements` for the order of locks and for what a stat
 
 from engine.pool.postgres_statements import AT_RUN, NOW_NS, journal
 
-ADD_CONTRACTS = """
-    INSERT INTO contract (code)
-    SELECT DISTINCT code FROM unnest(%(contracts)s::text[]) AS said(code) ORDER BY code
-    ON CONFLICT (code) DO NOTHING
-"""
 # Holds the lines. What `postgres_lines.LineRow` names; `is_over`: the run of it may be taken over.
 FIND_LINES = f"""
     SELECT l.code, l.line_id, c.code, l.run_id, l.is_open, l.held_bytes, l.reported_bytes,

@@ -9,6 +9,7 @@ from engine.pool import postgres_line_statements as sql
 from engine.pool import postgres_state_statements as state_sql
 from engine.pool.bounds import checked_bytes, checked_text, checked_time
 from engine.pool.postgres_session import LINES_AT_ONCE, Session
+from engine.pool.postgres_statements import ADD_CONTRACTS
 
 _Opening = tuple[str, str, int]
 """contract, line, balance of a line that is new"""
@@ -76,13 +77,8 @@ class Lines(Session):
         codes = list(dict.fromkeys(line for _, line, _ in asked))
         with self.db.transaction():
             self.prove()
-            known = self._found(codes)
-            new = self._checked_openings(asked, known)
-            if self._take_over(list(known.values())):
-                self._found(codes)
+            known = self._entered(asked, codes)
             balances: dict[str, int] = {}
-            for some in _pieces(list(new.values())):
-                self._add(some)
             for some in _pieces(codes):
                 said: dict[str, object] = {
                     "lines": some,
@@ -93,6 +89,19 @@ class Lines(Session):
                     self.db.run(sql.TAKE_LINES, said)
                 balances |= dict(self.db.run(sql.ON_SIM, said))
         return [balances[line] for _, line, _ in asked]
+
+    def _entered(self, asked: list[_Opening], codes: list[str]) -> dict[str, LineRow]:
+        """Take over the runs that have lines open, enter those that are new; the lines known before."""
+        while True:
+            known = self._found(codes)
+            new = list(self._checked_openings(asked, known).values())
+            self._take_over(list(known.values()))
+            if new:
+                self.db.run("SAVEPOINT openings")
+            if all(self._enter(some) for some in _pieces(new)):
+                return known
+            # Another gateway entered one of them just now: everything is looked at again.
+            self.db.run("ROLLBACK TO SAVEPOINT openings")
 
     def _found(self, codes: list[str]) -> dict[str, LineRow]:
         """The lines that the database knows, by code, held to the end of the transaction."""
@@ -139,8 +148,8 @@ class Lines(Session):
             self.take_over(run_id, gateway)
         return bool(runs)
 
-    def _add(self, new: Sequence[_Opening]) -> None:
-        """Enter lines that are new, with what is on their SIMs already (C7)."""
+    def _enter(self, new: Sequence[_Opening]) -> bool:
+        """Enter lines that are new, with what is on their SIMs already (C7); False if one is there."""
         said: dict[str, object] = {
             "contracts": [contract for contract, _, _ in new],
             "lines": [line for _, line, _ in new],
@@ -148,11 +157,8 @@ class Lines(Session):
             "run": self.run_id,
             "now_ns": self.now_ns,
         }
-        self.db.run(sql.ADD_CONTRACTS, said)
-        made = self.db.run(sql.ADD_LINES, said)
-        if len(made) != len(new):
-            # Another gateway entered one of them just now: everything is looked at again.
-            self.db.meet(f"{self.db.where}: another process opens the same lines")
+        self.db.run(ADD_CONTRACTS, said)
+        return len(self.db.run(sql.ADD_LINES, said)) == len(new)
 
     def reported(self, line: str) -> int:
         """Use that counts as reported in this run. See `CouponStore.reported`."""
@@ -180,8 +186,8 @@ class Lines(Session):
 
     def _mark_many(self, rows: list[tuple[str, int, int]]) -> None:
         with self.db.transaction():
-            self.db.run("SAVEPOINT marks")
             try:
+                self.db.run("SAVEPOINT marks")
                 for some in _pieces(rows):
                     self._mark(some)
             except PoolError:

@@ -1,5 +1,6 @@
 """The schema `pktoll` of a PostgreSQL database: its migrations, each carried out once by one process."""
 
+from contextlib import suppress
 from importlib import resources
 
 from engine.errors import PoolError
@@ -76,7 +77,8 @@ def migrate(db: Database, migrations: list[tuple[int, str, str]]) -> None:
             if version > found:
                 _carry_out(db, version, name, script)
     finally:
-        if not db.lost:
+        # A lost connection has given its locks back.
+        with suppress(PoolError, AssertionError):
             db.optional(_UNLOCK)
 
 

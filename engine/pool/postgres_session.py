@@ -25,6 +25,8 @@ from engine.units import NS_PER_MS
 _GATEWAY_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CLAIM = "SELECT pg_catalog.pg_try_advisory_lock({}, {})"
 _CONFLICT_S = 0.002
+_LET_GO_NS = 500 * NS_PER_MS
+"""ns for which the name of a gateway that has just ended is waited for"""
 _TERMINATE = "SELECT pg_catalog.pg_terminate_backend({})"
 LINES_AT_ONCE = 10_000
 """lines of one statement: each is answered soon, so that a server that hangs is told from one that works"""
@@ -62,6 +64,7 @@ class Session:
         self._renewed_ns = 0
         self._in_group = False
         self._behind = False
+        self._ending = self._ended = False
         self._spoilt = ""
         self._closed = False
         try:
@@ -88,7 +91,10 @@ class Session:
         return None if rows is None else bool(rows[0][0])
 
     def _claim(self, gateway: str) -> None:
-        held = self._holds_claim(gateway)
+        limit_ns = clock.lease_ns() + min(self.db.answer_ns, _LET_GO_NS)
+        while (held := self._holds_claim(gateway)) is False and clock.lease_ns() < limit_ns:
+            # The server notices a moment later that a process has ended.
+            time.sleep(_CONFLICT_S)
         if held is None:
             # Without locks the lease says whether the other one lives.
             found = self.db.run(state_sql.OPEN_RUN_OF, {"gateway": gateway})
@@ -159,6 +165,8 @@ class Session:
         if self.db.run(state_sql.FENCE_IF_OVER, {"run": run_id}):
             reason = f"because gateway {gateway} was silent for longer than its lease"
             self.recovered += self.recover(run_id, reason)
+        elif self.db.run(state_sql.FIND_RUN, {"run": run_id})[0][0] == "open":
+            raise PoolError(f"gateway {gateway}: gave a sign of life just now; it keeps its lines")
 
     def prove(self) -> None:
         """Begin to write: PoolFenced where this run is over; holds it open to the transaction's end."""
@@ -239,8 +247,6 @@ class Session:
 
     def _reconnect(self, limit_ns: int) -> None:
         """Connect anew, prove that the run is still ours, and say again what may be lost."""
-        if self._closed:
-            raise PoolError(f"{self.db.where}: closed already; open the store again")
         old_pid = self.db.pid
         self._behind = True
         self.db.connect(limit_ns)
@@ -267,12 +273,13 @@ class Session:
 
     def _resume(self) -> None:
         rows = self.db.run(state_sql.FIND_RUN, {"run": self.run_id})
+        self._ended = self._ending and rows[:1] == [("clean", self._renewed_ns)]
         if not rows or rows[0][1] < self._renewed_ns:
             raise PoolFenced(
                 f"{self.db.where}: does not hold what was written to it: it was restored from an older"
                 " backup; start anew"
             )
-        if rows[0][0] != "open":
+        if rows[0][0] != ("clean" if self._ended else "open"):
             self.fenced()
 
     def _say_again(self) -> None:
@@ -356,16 +363,15 @@ class Session:
                 if self._in_group and self.db.in_transaction:
                     self.commit()
                 self.flush()
-                self.call(self._end)
+                self._ending = True
+                self.call(lambda again: self._end())
         finally:
             self._closed = True
             self.db.close()
 
-    def _end(self, again: bool) -> None:
-        if self.run_id:
+    def _end(self) -> None:
+        if self.run_id and not self._ended:
             with self.db.transaction():
-                if again and self.db.run(state_sql.FIND_RUN, {"run": self.run_id})[0][0] == "clean":
-                    return
                 self.prove()
                 self.db.run(state_sql.CLOSE_LINES, {"run": self.run_id}, patient=True)
                 self.db.run(state_sql.END_RUN, {"run": self.run_id, "state": "clean"})

@@ -157,37 +157,53 @@ LEFT JOIN known ON true LEFT JOIN made ON true
 
 # --- coupons --------------------------------------------------------------------------------------
 
-# Finds or makes the contract, and holds its row.
-HOLD_CONTRACT = """
-    INSERT INTO contract (code) VALUES (%(contract)s)
-    ON CONFLICT (code) DO UPDATE SET journal_rows = contract.journal_rows
-    RETURNING contract_id, closed_ns
-"""
 LOCK_CONTRACT = """
     SELECT contract_id, closed_ns FROM contract WHERE code = %(contract)s FOR NO KEY UPDATE
 """
-FIND_CREDIT = """
-    SELECT c.code, p.kind, p.credited_bytes, p.credited_ns, p.expires_ns
+FIND_CREDITS = """
+    SELECT p.credit_id, c.code, p.kind, p.credited_bytes, p.credited_ns, p.expires_ns
     FROM coupon p JOIN contract c ON c.contract_id = p.contract_id
-    WHERE p.credit_id = %(credit)s
+    WHERE p.credit_id = ANY(%(credits)s)
+"""
+# Holds the contracts.
+CONTRACT_SUMS = """
+    SELECT c.code, c.closed_ns, (
+        SELECT coalesce(sum(p.credited_bytes), 0)::bigint FROM coupon p
+        WHERE p.contract_id = c.contract_id)
+    FROM contract c WHERE c.code = ANY(%(contracts)s) ORDER BY c.contract_id FOR NO KEY UPDATE
+"""
+ADD_CONTRACTS = """
+    INSERT INTO contract (code)
+    SELECT DISTINCT code FROM unnest(%(contracts)s::text[]) AS said(code) ORDER BY code
+    ON CONFLICT (code) DO NOTHING
 """
 CREDITED = """
     SELECT coalesce(sum(credited_bytes), 0)::bigint FROM coupon WHERE contract_id = %(contract_id)s
 """
-ADD_COUPON = f"""
-WITH made AS (
+ADD_COUPONS = f"""
+WITH said AS (
+    SELECT c.contract_id, u.* FROM unnest(
+        %(credits)s::text[], %(contracts)s::text[], %(kinds)s::text[], %(bytes)s::bigint[],
+        %(from_ns)s::bigint[], %(until_ns)s::bigint[]
+    ) WITH ORDINALITY AS u(credit_id, contract, kind, bytes, from_ns, until_ns, place)
+    JOIN contract c ON c.code = u.contract
+),
+made AS (
     INSERT INTO coupon (credit_id, contract_id, kind, credited_ns, expires_ns, credited_bytes,
                         in_database_bytes)
-    VALUES (%(credit)s, %(contract_id)s, %(kind)s, %(from_ns)s, %(until_ns)s, %(bytes)s, %(bytes)s)
-    ON CONFLICT (credit_id) DO NOTHING RETURNING coupon_id
+    SELECT credit_id, contract_id, kind, from_ns, until_ns, bytes, bytes FROM said ORDER BY place
+    ON CONFLICT (credit_id) DO NOTHING RETURNING coupon_id, credit_id
 ),
 {
-    journal('''SELECT %(contract_id)s AS contract_id, %(contract)s::text AS contract, 1 AS seq,
-                      %(run)s AS run_id, 'credit' AS kind, NULL AS line, coupon_id,
-                      NULL AS slice_id, %(bytes)s AS bytes, %(from_ns)s AS at_ns,
-                      %(detail)s AS detail FROM made''')
+    journal('''
+        SELECT said.contract_id, said.contract,
+               row_number() OVER (PARTITION BY said.contract_id ORDER BY said.place) AS seq,
+               %(run)s AS run_id, 'credit' AS kind, NULL AS line, made.coupon_id, NULL AS slice_id,
+               said.bytes, said.from_ns AS at_ns,
+               said.kind || ' ' || said.until_ns || ' ' || said.credit_id AS detail
+        FROM said JOIN made ON made.credit_id = said.credit_id''')
 }
-SELECT coupon_id FROM made
+SELECT count(*) FROM made
 """
 FIND_PURCHASE = """
     SELECT c.code, p.coupons FROM purchase p JOIN contract c ON c.contract_id = p.contract_id

@@ -52,9 +52,8 @@ class States(Coupons, Lines):
                 self._hold_lines(list(lines))
             for lines in rounds:
                 entries = self.db.run(sql.NOTE, _note_columns(lines) | {"run": self.run_id})
-                for contract, line, at_ns, detail in entries:
-                    said = {"contract": contract, "line": line, "at_ns": at_ns, "detail": detail}
-                    self.tell(kind="state", **said)
+                names = ("contract", "line", "at_ns", "detail")
+                self.tell([{"kind": "state", **dict(zip(names, e, strict=True))} for e in entries])
 
     def _hold_lines(self, lines: list[str]) -> None:
         """Hold the lines' rows; PoolError for one that is not known or was removed."""
@@ -71,9 +70,7 @@ class States(Coupons, Lines):
         days: dict[tuple[str, int], tuple[int, ...]] = {}
         for line, day, *amounts in rows:
             checked_text("line", line)
-            if not -_DAY_LIMIT < index(day) < _DAY_LIMIT:
-                raise PoolError(f"line {line}: day {day} is none")
-            days[line, index(day)] = tuple(
+            days[line, _checked_day(line, day)] = tuple(
                 checked_bytes(f"line {line}: usage of", amount) for amount in amounts
             )
         self.require_run()
@@ -102,7 +99,7 @@ class States(Coupons, Lines):
 
     def usage(self, line: str, first_day: int) -> list[DayUsage]:
         """The line's days with use from `first_day` on (Q3)."""
-        said = {"line": checked_text("line", line), "first_day": index(first_day)}
+        said = {"line": checked_text("line", line), "first_day": _checked_day(line, first_day)}
         return [DayUsage(*row) for row in self.read(lambda again: self.db.run(sql.USAGE, said))]
 
     def lines(self, contract: str | None = None) -> list[LineBalance]:
@@ -125,8 +122,18 @@ class States(Coupons, Lines):
         return [_notice(json.loads(text)) for text in told]
 
 
+def _checked_day(line: str, day: int) -> int:
+    """A JST day as a plain int; PoolError for one that no time has."""
+    number = index(day)
+    if not -_DAY_LIMIT < number < _DAY_LIMIT:
+        raise PoolError(f"line {line}: day {number} is none")
+    return number
+
+
 def _notice(said: dict[str, object]) -> Notice:
     """The notice in a message of another gateway."""
+    if said["kind"] == "all":
+        return Notice("all")
     contract = str(said["contract"])
     if said["kind"] == "credit":
         return Notice("credit", contract=contract)

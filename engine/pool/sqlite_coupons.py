@@ -7,10 +7,15 @@ from engine import calendar
 from engine.errors import PoolError, RefusedError
 from engine.pool import sqlite_journal as journal
 from engine.pool import sqlite_statements as sql
-from engine.pool.bounds import checked_bytes, checked_text, checked_time
+from engine.pool.bounds import (
+    BOUGHT,
+    checked_bytes,
+    checked_credit,
+    checked_text,
+    checked_time,
+)
 from engine.pool.sqlite_session import Session
 from engine.pool.store import (
-    KINDS,
     REQUEST_CHARACTERS_MAX,
     TOPUP,
     TOPUP_BYTES,
@@ -20,28 +25,6 @@ from engine.pool.store import (
     Credit,
     Purchase,
 )
-
-BOUGHT = "buy:"
-"""what the names of coupons that were bought begin with"""
-
-
-def _checked(credit: Credit) -> Credit:
-    """The same with plain figures; PoolError for a name or a figure that cannot be."""
-    name, contract, kind, amount, from_ns, until_ns = credit
-    checked_text("credit", name, REQUEST_CHARACTERS_MAX)
-    if name.startswith(BOUGHT):
-        raise PoolError(f"credit {name}: names that begin with {BOUGHT} are of purchases")
-    checked_text("contract", contract)
-    if kind not in KINDS:
-        raise PoolError(f"credit {name}: kind {kind!r} must be one of {', '.join(KINDS)}")
-    return Credit(
-        name,
-        contract,
-        kind,
-        checked_bytes(f"credit {name}:", amount, 1),
-        checked_time("credited_ns", from_ns),
-        checked_time("expires_ns", until_ns),
-    )
 
 
 class Coupons(Session):
@@ -66,7 +49,7 @@ class Coupons(Session):
 
     def _credit(self, credits: Sequence[Credit]) -> int:
         """Add those coupons that are new, of contracts that have not ended; returns their number."""
-        asked = {credit.credit_id: _checked(credit) for credit in credits}
+        asked = {credit.credit_id: checked_credit(credit) for credit in credits}
         with self.atomic:
             names = json.dumps(list(asked))
             known = {row[0]: Credit(*row) for row in self.db.run(sql.FIND_CREDITS, names)}
@@ -122,11 +105,10 @@ class Coupons(Session):
         rows = self.db.run(sql.FIND_CONTRACT, contract)
         return (rows[0][0], rows[0][1]) if rows else None
 
-    def _check_sum(self, what: str, contract: str, contract_id: int | None, amount: int) -> None:
+    def _check_sum(self, what: str, contract: str, contract_id: int, amount: int) -> None:
         """PoolError where the contract's credits would leave the bounds together (B80)."""
-        if contract_id is not None:
-            total = self.db.value(sql.CREDITED, contract_id) + amount
-            checked_bytes(f"{what}: contract {contract} would have", total)
+        total = self.db.value(sql.CREDITED, contract_id) + amount
+        checked_bytes(f"{what}: contract {contract} would have", total)
 
     def _add_coupon(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import clock, config, jit, subscribers, verdict
+from engine.config import Settings
 from engine.errors import CaptureError, UsageError
 from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
 from engine.pool.store import CouponStore, open_store
@@ -68,20 +69,11 @@ def run(options: Options) -> Report:
     timing = _Timing(compile_ns=jit.warm())
     endpoints = Endpoints()
     captures = _open(options, endpoints, count_outer=settings.count == "outer-ip")
-    store = open_store(options.pool, store_options(settings, options.gateway))
     try:
-        known = _Known(book, [] if book or options.ue_nets else stored_accounts(store))
-        nets = options.ue_nets or (settings.ue_nets if known.nobody else ())
-        engine = Engine(
-            settings,
-            store,
-            shards=options.workers,
-            ue_nets=nets,
-            allow_clock_leap=options.allow_clock_leap,
-            endpoints=endpoints,
-        )
+        engine, known = _engine(options, settings, endpoints, book)
     except BaseException:
-        store.close(clean=True)
+        for capture in captures:
+            capture.close()
         raise
     with engine:
         rows = _drive(engine, captures, known, events, options, timing)
@@ -89,7 +81,29 @@ def run(options: Options) -> Report:
         if _stopped(options) and document["capture"]["truncated_at"] is None:
             document["capture"]["truncated_at"] = captures[0].offset
         engine.close()
-    return _told(Report(document), engine, captures, options, nets if not options.ue_nets else ())
+    assumed = settings.ue_nets if known.nobody and not options.ue_nets else ()
+    return _told(Report(document), engine, captures, options, assumed)
+
+
+def _engine(
+    options: Options, settings: Settings, endpoints: Endpoints, book: Book | None
+) -> tuple[Engine, _Known]:
+    """An engine on the coupon database, and who is known beforehand."""
+    store = open_store(options.pool, store_options(settings, options.gateway))
+    try:
+        known = _Known(book, [] if book or options.ue_nets else stored_accounts(store))
+        engine = Engine(
+            settings,
+            store,
+            shards=options.workers,
+            ue_nets=options.ue_nets or (settings.ue_nets if known.nobody else ()),
+            allow_clock_leap=options.allow_clock_leap,
+            endpoints=endpoints,
+        )
+    except BaseException:
+        store.close(clean=True)
+        raise
+    return engine, known
 
 
 def _stopped(options: Options) -> bool:

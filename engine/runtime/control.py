@@ -58,7 +58,7 @@ class Control:
 
     def flush(self) -> None:
         """Make all that was handed out and used so far durable in the coupon database."""
-        self.quota.flush(self.now_ns)
+        self.quota.flush()
 
     def _flush(self) -> None:
         """The same at the end of a verb; within a batch, the batch's end sees to it."""

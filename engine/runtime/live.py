@@ -74,10 +74,10 @@ class LiveQuota(Quota):
     def defer(self) -> None:
         """Nothing is deferred: each change is durable by itself."""
 
-    def flush(self, now_ns: int) -> None:
+    def flush(self) -> None:
         """Nothing to make durable: what is in a row was durable before. Takes what has been answered."""
         self._asker.collect()
-        self._note_drained(now_ns)
+        self.note_drained()
 
     def notices(self) -> list[Notice]:
         self._asker.collect()

@@ -41,7 +41,7 @@ class Quota:
         self._at_attach = first_slice == "attach"
         self._step_bytes = settings.watermark_bytes if store.lasting else 0
         self._marks: dict[str, tuple[int, int]] = {}
-        self._draining: list[LineState] = []
+        self._draining: dict[str, LineState] = {}
         self._deferred = False
         self._lease_ns = settings.lease_s * NS_PER_S // 3
         self._renewed_ns = clock.lease_ns()
@@ -56,13 +56,13 @@ class Quota:
             self.store.defer()
             self._deferred = True
 
-    def flush(self, now_ns: int) -> None:
+    def flush(self) -> None:
         """Make every slice handed out and every mark so far durable; no verdict is released before (D9).
 
         Also shows, by extending the lease, that nobody has taken over: a gateway that slept for too long
         gets PoolFenced here, before anything of the batch is let out (I4).
         """
-        self._note_drained(now_ns)
+        self.note_drained()
         asked_ns = clock.lease_ns()
         if self._marks:
             self.defer()
@@ -77,14 +77,16 @@ class Quota:
             return
         self._renewed_ns = asked_ns
 
-    def _note_drained(self, now_ns: int) -> None:
-        """Bring up to date what is shown for SIMs that have come to 0 MB (L5)."""
-        if not self._draining:
-            return
-        drained = [line for line in self._draining if self.held_bytes(line) == 0]
-        self._draining = [line for line in self._draining if self.held_bytes(line) > 0]
-        for line in drained:
-            self.show(line, now_ns)
+    def note_drained(self) -> None:
+        """Bring up to date what is shown for SIMs of empty contracts that have come to 0 MB (L5).
+
+        Looked for whenever something else could change their balance, so that it does not matter when
+        batches end.
+        """
+        for code, line in list(self._draining.items()):
+            if self.held_bytes(line) <= 0:
+                del self._draining[code]
+                self.show(line, int(self._sims.rows[line.row]["last_ns"].max()))
 
     def notices(self) -> list[Notice]:
         """What others did to the database since the last call."""
@@ -220,6 +222,7 @@ class Quota:
 
     def wake(self, contract: ContractState) -> None:
         """Forget that a contract was empty: after a charge, a switch or a month's end."""
+        self.note_drained()
         contract.empty = False
         for line in contract.lines:
             row = self._sims.rows[line.row]
@@ -260,7 +263,7 @@ class Quota:
             if line.reserve_bytes + line.ready_bytes == 0:
                 row["flags"] = int(row["flags"]) | SIM_EMPTY
             if line.shown_bytes != 0:
-                self._draining.append(line)
+                self._draining[line.code] = line
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -272,7 +275,7 @@ class Quota:
         self.store.settle_all([(line.code, self.used_bytes(line)) for line in left], True)
         if self.store.lasting:
             self.store.note_all([(line.code, self._last_news(line, now_ns)) for line in left])
-        self.flush(now_ns)
+        self.flush()
         faults = self.store.audit()
         if faults:
             raise LedgerError(f"coupon database: {faults[0]}" + _more(len(faults) - 1))

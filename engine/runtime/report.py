@@ -27,6 +27,7 @@ BYTE_CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dr
 
 def snapshot(engine: "Engine") -> dict[str, Any]:
     """totals, drops, sims, contracts and tunnels, in an order that depends on the input alone."""
+    engine.quota.note_drained()
     sims = [_sim(engine, line) for line in engine.book.lines]
     totals = _totals(engine, sims)
     _check(engine, totals)

@@ -43,6 +43,13 @@ def stall(world: "Simulation", seat: "Seat", ns: int) -> int:
     return world.plan.lease_ns + world.dice.randrange(2 * world.plan.lease_ns)
 
 
+def clog(world: "Simulation", seat: "Seat", ns: int) -> int:
+    """F15: nothing gets through its link for a while, then all of it does."""
+    world.figures.fault("F15 link clogged")
+    seat.clogged_ns = world.now + world.dice.randrange(2 * world.plan.lease_ns)
+    return ns
+
+
 def step_clock(world: "Simulation", seat: "Seat", ns: int) -> int:
     """F12, F13: the machine's clock is set; it is the database's clock too, where that is a file."""
     seat.step_ns = world.dice.choice(STEPS_NS)
@@ -94,5 +101,5 @@ def other_figures(world: "Simulation", seat: "Seat", ns: int) -> int:
     return ns
 
 
-BEFALLS = (crash, stall, step_clock, start_twice, month_end, other_figures, days)
-WEIGHTS = (4, 3, 3, 3, 5, 2, 1)
+BEFALLS = (crash, stall, clog, step_clock, start_twice, month_end, other_figures, days)
+WEIGHTS = (4, 3, 2, 3, 3, 5, 2, 1)

@@ -121,6 +121,7 @@ class Ledger:
     runs: dict[int, bool] = field(default_factory=dict)  # run -> still open
     answers: dict[str, Answer] = field(default_factory=dict)
     bought: dict[str, Bought] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
 
     def start(self, run: int) -> None:
         """A gateway began a run."""
@@ -150,7 +151,8 @@ class Ledger:
     def known(self, contract: str) -> bool:
         """Whether anybody spoke of this contract yet."""
         names = {coupon.contract for coupon in self.coupons}
-        return contract in names | {line.contract for line in self.lines.values()}
+        lines = [*self.lines.values(), *self.removed.values()]
+        return contract in names | {line.contract for line in lines}
 
     def credit(self, credit_id: str, contract: str, kind: str, size: int, good: range) -> bool:
         """Add a coupon good in `good` (ns); False if it was there."""
@@ -165,6 +167,8 @@ class Ledger:
                 ):
                     raise No("other figures")
                 return False
+        if contract in self.closed:
+            return False
         self._add(credit_id, contract, kind, size, good)
         return True
 
@@ -181,8 +185,8 @@ class Ledger:
             if (known.contract, known.coupons, known.at_ns) != (contract, coupons, good.start):
                 raise No("other figures")
             return False
-        if not self.known(contract):
-            raise No("contract unknown")
+        if not self.known(contract) or contract in self.closed:
+            raise No("contract unknown or at its end")
         so_far = sum(
             b.coupons for b in self.bought.values() if (b.contract, b.month) == (contract, month)
         )
@@ -240,7 +244,8 @@ class Ledger:
             answer = self.answers[request]
             if (answer.run, answer.contract, answer.line) != (run, contract, name):
                 raise No("known otherwise")
-            if self.lines[name].moves != answer.moves or self.lines[name].run != run:
+            known = self.lines.get(name)
+            if known is None or (known.moves, known.run) != (answer.moves, run):
                 raise No("another gateway had the line since")
             return answer.granted
         line = self._opened(run, name)
@@ -295,6 +300,9 @@ class Ledger:
 
     def close_contract(self, contract: str) -> int:
         """A4, A6: what its coupons hold is gone at once."""
+        if not self.known(contract):
+            raise No("contract unknown")
+        self.closed.add(contract)
         return self._void([c for c in self.coupons if c.contract == contract])
 
     def _void(self, coupons: list[Coupon]) -> int:
@@ -304,10 +312,14 @@ class Ledger:
             coupon.left = 0
         return total
 
-    def remove_line(self, name: str) -> int:
-        """L4: what its SIM holds is gone."""
+    def remove_line(self, name: str, taken: bool = False) -> int:
+        """L4: what its SIM holds is gone; `taken`: the lease of who had it open had ended."""
+        if name in self.removed:
+            return 0
         if name not in self.lines:
             raise No("unknown")
+        if taken:
+            self.end(self.lines[name].run, clean=False)
         if self.lines[name].is_open:
             raise No("a gateway has it open")
         line = self.removed[name] = self.lines.pop(name)

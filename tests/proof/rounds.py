@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from tests.proof import storage
@@ -15,6 +16,8 @@ from tests.proof.world import Plan, S
 
 SEEDS_MAX = 20
 """seeds after which a planted bug that no check named counts as missed"""
+STEPS = 5000
+"""things that gateways do in one simulation"""
 PARTS = ("simulation", "race", "processes", "stall", "storage", "server", "planted")
 
 
@@ -53,7 +56,7 @@ def plan_of(place: Place, seed: int, steps: int) -> Plan:
     )
 
 
-def simulation(place: Place, seed: int, steps: int = 5000) -> Round:
+def simulation(place: Place, seed: int, steps: int = STEPS) -> Round:
     """Several gateways and all faults, simulated; the naive model in lockstep."""
     result = Round("simulation", place.kind, seed)
     steps = steps if place.kind == "sqlite" else steps // 5
@@ -132,25 +135,27 @@ def planted(place: Place, seed: int, name: str, seeds_max: int = SEEDS_MAX) -> R
     return result
 
 
-def cycle(places: list[Place], seed: int, parts: tuple[str, ...]) -> Iterator[Callable[[], Round]]:
+def cycle(
+    places: list[Place], seed: int, parts: tuple[str, ...], steps: int = STEPS
+) -> Iterator[Callable[[], Round]]:
     """The rounds of one cycle, in order."""
     for place in places:
         for part, act in (
-            ("simulation", simulation),
+            ("simulation", partial(simulation, steps=steps)),
             ("race", racing),
             ("processes", processes),
             ("stall", stall),
         ):
             if part in parts:
-                yield lambda act=act, place=place: act(place, seed)  # type: ignore[misc]
+                yield partial(act, place, seed)
         if "storage" in parts and place.kind == "sqlite":
-            yield lambda: disk(seed)
+            yield partial(disk, seed)
         if "server" in parts and isinstance(place, PostgresPlace):
-            yield lambda place=place: server(place, seed)  # type: ignore[misc]
+            yield partial(server, place, seed)
 
 
 def planted_rounds(places: list[Place], seed: int) -> Iterator[Callable[[], Round]]:
     """Every planted bug on every store."""
     for place in places:
         for name in PLANTED:
-            yield lambda place=place, name=name: planted(place, seed, name)  # type: ignore[misc]
+            yield partial(planted, place, seed, name)

@@ -16,14 +16,13 @@ from random import Random
 from typing import Any, Literal
 
 from engine import calendar
-from engine.errors import PktollError, PoolError, PoolFenced
+from engine.errors import PktollError, PoolError
 from engine.pool import CouponStore
 from engine.pool.store import StoreOptions
-from tests.proof import mischief
-from tests.proof.checker import Check
+from tests.proof import ending, mischief
 from tests.proof.clocks import machine_clock
-from tests.proof.facts import Fact, Figures, Finding, read_books
-from tests.proof.gateway import BOUND_BYTES, Call, Gateway, Rest
+from tests.proof.facts import Fact, Figures, Finding
+from tests.proof.gateway import Call, Gateway, Rest
 from tests.proof.model import Ledger
 from tests.proof.twin import Twin, compare
 from tests.proof.world import GROUPS, HOUR, LATE, LINES, START_NS, Opener, Plan, S, Seat
@@ -70,7 +69,7 @@ class Simulation:
                 while self.events and self.left > 0 and not self.findings:
                     self.now, _, act = heapq.heappop(self.events)
                     act()
-                self.finish()
+                ending.finish(self)
             finally:
                 for seat in self.seats:
                     self.drop(seat)
@@ -326,6 +325,7 @@ class Simulation:
         if call.method != "close" and self.dice.random() < self.plan.lost:
             self.figures.fault("F8 request lost")
             delay_ns += S
+        delay_ns += max(0, seat.clogged_ns - self.now)
         self.later(delay_ns, self.of(seat, self.deliver, call))
 
     def deliver(self, seat: Seat, call: Call) -> None:
@@ -350,42 +350,3 @@ class Simulation:
         return self.later(
             self.dice.randrange(1, 50 * 10**6), self.of(seat, self.go_on, answer, error)
         )
-
-    def finish(self) -> None:
-        """End every run, in order or broken off; then hold all books against each other."""
-        for seat in self.seats:
-            if self.findings:
-                return
-            self.turn_to(seat)
-            if seat.store is not None and self.dice.random() < 0.5:
-                self.end_in_order(seat)
-            self.drop(seat)
-            self.start(seat)
-            if seat.store is None:
-                return
-            self.do(seat, Call("close", (True,)))
-            seat.store = seat.gateway = None
-        store = self.opener(StoreOptions(gateway=None))
-        try:
-            books = read_books(store, [line for _, line in LINES])
-            self.compare(store)
-        finally:
-            store.close()
-        check = Check(self.facts, books, BOUND_BYTES, self.plan.refund)
-        self.findings += check.run()
-        self.figures.add(check.figures)
-
-    def end_in_order(self, seat: Seat) -> None:
-        """Settle everything and close, without faults on the way (F20)."""
-        assert seat.gateway is not None
-        self.figures.fault("F20 clean stop")
-        try:
-            for step in seat.gateway.stop():
-                assert isinstance(step, Call)
-                self.do(seat, step)
-        except PoolFenced:
-            return
-        except PktollError as error:
-            self.differ(Finding("gateway", f"{seat.name} cannot stop: {error}"))
-            return
-        seat.store = seat.gateway = None

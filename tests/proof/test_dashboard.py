@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.proof import __main__, rounds
+from tests.proof.dashboard import Dashboard
 from tests.proof.facts import Finding
 from tests.proof.places import opener
 from tests.proof.planted import PLANTED, with_bug
@@ -24,7 +25,18 @@ def run(
     return stopped.value.code, capsys.readouterr().out
 
 
-QUICK = ("--store", "sqlite", "--only", "simulation", "--only", "storage", "--rounds", "2")
+QUICK = [
+    "--store",
+    "sqlite",
+    "--only",
+    "simulation",
+    "--only",
+    "storage",
+    "--rounds",
+    "2",
+    "--steps",
+    "500",
+]
 
 
 def test_one_table_says_that_everything_holds(
@@ -76,7 +88,7 @@ def test_a_planted_bug_that_nobody_names_does_not_hold() -> None:
     """A checker that misses a planted bug is itself a finding."""
     done = Round("planted", "sqlite", 1, planted=1)
     done.findings.append(Finding("planted", "no check named it"))
-    board = __main__.Dashboard(1)
+    board = Dashboard(1)
     board.add(done)
     assert not board.holds
     assert "planted bugs caught" in board.as_table()

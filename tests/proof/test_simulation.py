@@ -24,6 +24,7 @@ FAULTS = {
     "F12 clock ahead or right again",
     "F13 clock back",
     "F14 month's end",
+    "F15 link clogged",
     "F20 clean stop",
     "F20 double start",
 }
@@ -31,7 +32,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("seed", range(1, 7))
 def test_every_fault_of_the_list_leaves_the_books_right(sqlite: SqlitePlace, seed: int) -> None:
-    """D9, G1, G2, G4, G9, I1-I5, I7, I8, F1, F2, F8, F9, F11-F14, F20: the model in lockstep"""
+    """D9, G1, G2, G4, G9, I1-I5, I7, I8, F1, F2, F8, F9, F11-F15, F20: the model in lockstep"""
     assert simulation(sqlite, seed, 1000).findings == []
 
 
@@ -42,7 +43,7 @@ def test_the_same_faults_leave_a_shared_postgresql_right(place: Place, seed: int
 
 
 def test_every_fault_is_really_injected(sqlite: SqlitePlace) -> None:
-    """F1, F2, F8, F9, F11-F14, F20: a fault that never happens proves nothing."""
+    """F1, F2, F8, F9, F11-F15, F20: a fault that never happens proves nothing."""
     figures = Figures()
     for seed in range(1, 9):
         figures.add(simulation(sqlite, seed, 1000).figures)

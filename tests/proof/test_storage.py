@@ -1,5 +1,6 @@
 """The disk under SQLite: power losses, torn tails of the write-ahead log, a full disk, locks of others."""
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from engine.pool.store import StoreOptions
 from tests.proof import storage
 from tests.proof.disk import failing_disk
 from tests.proof.facts import Fact, Figures
+from tests.proof.fleet import Fleet
+from tests.proof.places import SqlitePlace, scratch
+from tests.proof.worker import UNAVAILABLE
 from tests.proof.world import LINES, START_NS
 
 HOLDER = """
@@ -132,6 +136,18 @@ def test_a_lock_held_by_another_process_is_waited_for_and_then_named(tmp_path: P
         facts.append(storage.answered(store, "r1", answer))
     store.close(clean=False)
     assert storage.judge(path, facts, Figures()) == []
+
+
+def test_a_process_at_its_limit_of_file_size_stops_and_leaves_the_books_right() -> None:
+    """F21, F5: prlimit; a definite end, no corruption"""
+    with scratch() as folder:
+        url = SqlitePlace(folder).fresh()
+        open_store(url, StoreOptions(None)).close()
+        fleet = Fleet(url, folder, 3, names=("gw0",), rest_s=0.0)
+        process = fleet.start("gw0")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (600_000, 600_000))
+        assert process.wait(60) == UNAVAILABLE
+        assert fleet.check() == []
 
 
 def test_the_disk_of_the_tests_is_gone_afterwards() -> None:

@@ -11,6 +11,8 @@ from tests.proof.facts import Finding
 from tests.proof.gateway import Call
 from tests.proof.model import Fenced, Ledger, No
 
+NAMED_AT = {"open_line": 1, "remove_line": 0}
+"""calls that may end another's lease over a line, and where they name it"""
 CONTROL = ("begin", "commit", "rollback", "defer", "flush", "renew")
 
 
@@ -42,7 +44,14 @@ def predict(model: Ledger, run: int, call: Call, taken: bool = False) -> Any:
     if call.method == "expire":
         model.alive(run)
         return model.expire(*given)
+    if call.method == "close_contract":
+        model.alive(run)
+        return model.close_contract(given[0])
+    if call.method == "remove_line":
+        model.alive(run)
+        return model.remove_line(given[0], taken)
     if call.method == "close":
+        model.alive(run)
         return model.end(run, *given)
     return getattr(model, call.method)(run, *given)
 
@@ -67,9 +76,9 @@ class Twin:
         except PktollError as error:
             self._refused(run, call, error)
             raise
-        taken = call.method == "open_line" and self._other(run, call)
+        taken = self._other(run, call)
         try:
-            expected = predict(self.model, run, call, bool(taken))
+            expected = predict(self.model, run, call, taken > 0)
         except AssertionError as error:
             self.differ(Finding("model", f"run {run} {call}: {answer}, cannot be: {error}"))
             return answer
@@ -85,7 +94,9 @@ class Twin:
 
     def _other(self, run: int, call: Call) -> int:
         """The run that a line is taken from, 0 for none."""
-        line = self.model.lines.get(call.arguments[1])
+        if call.method not in NAMED_AT:
+            return 0
+        line = self.model.lines.get(call.arguments[NAMED_AT[call.method]])
         if line is None or line.run == run or not line.is_open:
             return 0
         return line.run if self.model.runs[line.run] else 0

@@ -49,6 +49,7 @@ class Seat:
         self.gateway: Gateway | None = None
         self.life: Life | None = None
         self.epoch = 0  # counts runs and crashes: nothing of one reaches the next
+        self.clogged_ns = 0  # until when nothing gets through its link
         self.step_ns = 0  # how far this machine's clock is off
         self.group: list[Call] | None = None  # calls since `begin` or `defer`
         self.crash_at = -1  # the call of the group at which it crashes

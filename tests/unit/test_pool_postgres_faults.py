@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -268,52 +267,65 @@ def test_a_database_that_was_restored_from_a_backup_is_refused(server: Cluster) 
         store.close(clean=False)
 
 
-def test_rows_that_somebody_holds_are_waited_for_and_then_reported(server: Cluster) -> None:
-    """F6: bounded wait, definite error, no second grant; also in a group."""
-    url = server.emptied()
-    store = opened(url, answer_ms=200)
-    family(store, 2 * SLICE)
-    with psycopg.connect(url) as hand:
-        hand.execute("SELECT 1 FROM pktoll.contract FOR UPDATE")
-        with pytest.raises(PoolUnavailable, match="another process holds these rows"):
-            store.grant("r1", "hdd1", "hdo1", 5)
-        store.begin()
-        with pytest.raises(PoolUnavailable, match="another process holds these rows"):
-            store.grant("r1", "hdd1", "hdo1", 5)
-    store.rollback()
-    store.grant("r1", "hdd1", "hdo1", 5)
-    assert len(store.slices("hdo1")) == 1
-    store.close()
-
-
-def test_a_statement_that_is_refused_by_a_constraint_is_told_in_one_line(server: Cluster) -> None:
-    """I2: the schema holds what the code should have."""
+def test_an_end_whose_answer_was_lost_is_an_end(server: Cluster) -> None:
+    """F2, I8: the run was closed cleanly, nobody was told; another may have started since."""
     url = server.emptied()
     store = opened(url)
+    server.execute("UPDATE pktoll.run SET state = 'clean'", second_name(url))
+    server.execute(GATEWAYS)
+    store.close()
+    again = opened(url)
+    assert again.recovered == []
+    again.close()
+
+
+def test_what_cannot_be_said_again_now_is_said_again_later(server: Cluster) -> None:
+    """F6, F7, D9: rows are held by somebody just when the connection comes back."""
+    url = server.emptied()
+    store = opened(url, answer_ms=300)
     family(store, SLICE)
-    server.execute(
-        "ALTER TABLE pktoll.slice ADD CONSTRAINT no CHECK (granted_bytes < 5)", second_name(url)
-    )
-    try:
-        with pytest.raises(PoolError, match="the database refused a statement") as caught:
-            store.grant("r1", "hdd1", "hdo1", 5)
-        assert "\n" not in str(caught.value)
-    finally:
-        server.execute("ALTER TABLE pktoll.slice DROP CONSTRAINT no", second_name(url))
-    assert store.contracts() == [("hdd1", SLICE, SLICE, 0, 0)]
+    store.defer()
+    store.grant("r1", "hdd1", "hdo1", 5)
+    server.execute(GATEWAYS)
+    with psycopg.connect(url) as hand:
+        hand.execute("SELECT 1 FROM pktoll.contract FOR UPDATE")
+        for call in (store.flush, store.contracts):
+            with pytest.raises(PoolUnavailable):
+                call()
+    store.flush()
+    assert store.audit() == []
     store.close()
 
 
-def test_a_server_clock_that_was_set_back_makes_no_lease_longer(server: Cluster) -> None:
-    """F13: the newest time stored is the least that the clock shows."""
-    url = server.emptied()
-    ahead = time.time_ns() + 10**15
-    first = opened(url, "a")
-    server.execute(f"UPDATE pktoll.run SET renewed_ns = {ahead}", second_name(url))
-    second = opened(url, "b")
-    rows = server.execute(
-        "SELECT renewed_ns, lease_until_ns FROM pktoll.run WHERE run_id = 2", second_name(url)
-    )
-    assert rows == [(ahead, ahead + StoreOptions().lease_ns)]
-    second.close()
-    first.close(clean=False)
+def test_an_interrupt_in_a_group_takes_the_group_back(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D9: the call may be half done."""
+    store = opened(server.emptied())
+    family(store, SLICE)
+    store.begin()
+    credit(store, "c2", 5)
+
+    def interrupted(self: object, news: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.pool.postgres_credits.Credits.tell", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        credit(store, "c3", 5)
+    with pytest.raises(PoolUnavailable, match="the group was taken back"):
+        store.commit()
+    assert [coupon.credit_id for coupon in store.coupons("hdd1")] == ["c1"]
+    store.close()
+
+
+def test_an_operators_connection_is_made_anew_too(server: Cluster) -> None:
+    """F7: without a run there is nothing to prove and nothing to say again."""
+    store = opened(server.emptied(), None)
+    assert credit(store, "c1", 5)
+    server.execute(GATEWAYS)
+    assert store.contracts() == [("hdd1", 5, 5, 0, 0)]
+    store.begin()
+    server.execute(GATEWAYS)
+    store.rollback()
+    assert store.audit() == []
+    store.close()

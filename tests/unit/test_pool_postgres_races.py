@@ -1,7 +1,8 @@
 """Gateways that want the same rows of one PostgreSQL database at the same moment."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from engine.errors import PoolError, PoolFenced, RefusedError
 from engine.pool import CouponStore, Grant
 from engine.pool import postgres_statements as sql
+from engine.pool.postgres_store import PostgresStore
 from engine.pool.store import Account, BookEntry, LineNews, StoreOptions, open_store
 from tests.support.postgres import Cluster
 from tests.support.racers import race
 from tests.support.stores import SLICE, Pool, credit, family
+
+WAITS = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 def operator(url: str) -> CouponStore:
@@ -56,7 +60,7 @@ def test_eight_processes_race_for_the_last_slice_and_the_last_byte(postgres: Clu
 
 
 @pytest.fixture
-def two(postgres: Cluster) -> tuple[CouponStore, CouponStore]:
+def two(postgres: Cluster) -> Iterator[tuple[CouponStore, CouponStore]]:
     """Two gateways with a line each, and one slice and a byte for both."""
     pool = Pool(postgres.emptied())
     first, second = pool.open("a"), pool.open("b")
@@ -108,9 +112,8 @@ def test_one_request_said_by_two_connections_at_once_is_one_slice(postgres: Clus
     twin = operator(url)
     twin.run_id = store.run_id
     for number in range(20):
-        answers = together(
-            *(lambda s=s: s.grant(f"r{number}", "hdd1", "hdo1", 5) for s in (store, twin))
-        )
+        asked = (f"r{number}", "hdd1", "hdo1", 5)
+        answers = together(partial(store.grant, *asked), partial(twin.grant, *asked))
         assert answers[0] == answers[1]
     assert sum(s.granted_bytes for s in store.slices("hdo1")) == 10 * SLICE
     assert store.audit() == []
@@ -125,7 +128,7 @@ def test_a_line_that_two_gateways_enter_at_once_is_one_line(postgres: Cluster) -
     for number in range(20):
         lines = [("hdd1", f"hdo{number}", 7), ("hdd1", f"hdx{number}", 7)]
         found = together(
-            lambda: first.open_lines(lines), lambda: second.open_lines(list(reversed(lines)))
+            partial(first.open_lines, lines), partial(second.open_lines, list(reversed(lines)))
         )
         assert [7, 7] in found
         refused = next(answer for answer in found if answer != [7, 7])
@@ -149,11 +152,25 @@ def test_two_gateways_that_take_over_the_same_silent_one_do_it_once(postgres: Cl
     )
     assert found == [SLICE - 10, SLICE - 10]
     assert sorted(len(store.recovered) for store in (first, second)) == [0, 2]
-    for call in (silent.renew, silent.flush, lambda: silent.settle("hdo1", 5, True)):
-        if call != silent.flush:
-            with pytest.raises(PoolFenced):
-                call()
+    with pytest.raises(PoolFenced):
+        silent.renew()
+    with pytest.raises(PoolFenced):
+        silent.settle("hdo1", 5, True)
     assert first.audit() == []
+    pool.close()
+
+
+def test_a_gateway_that_gives_a_sign_of_life_in_time_keeps_its_lines(postgres: Cluster) -> None:
+    """I4, F11: its lease seemed over when the lines were looked at, and was extended before the fence."""
+    pool = Pool(postgres.emptied())
+    alive, other = pool.open("a"), pool.open("b")
+    assert isinstance(other, PostgresStore)
+    with pytest.raises(PoolError, match="gateway a: gave a sign of life just now"):
+        other.take_over(alive.run_id, "a")
+    alive.renew()
+    alive.close()
+    other.take_over(alive.run_id, "a")
+    assert other.recovered == []
     pool.close()
 
 
@@ -223,6 +240,27 @@ def test_notes_grants_credits_and_expiries_do_not_stand_in_each_others_way(
     pool.close()
 
 
+def test_two_gateways_that_start_at_once_get_numbers_of_their_own(postgres: Cluster) -> None:
+    """I4: the number of a run is given once; who comes second asks again."""
+    url = postgres.emptied()
+    started: list[CouponStore] = []
+    with psycopg.connect(url) as hand:
+        hand.execute(
+            "INSERT INTO pktoll.run (run_id, gateway, state, renewed_ns, lease_until_ns)"
+            " VALUES (1, 'z', 'clean', 0, 0)"
+        )
+        thread = threading.Thread(
+            target=lambda: started.append(open_store(url, StoreOptions(gateway="a")))
+        )
+        thread.start()
+        while not postgres.execute(WAITS):
+            pass
+    thread.join()
+    assert started[0].run_id == 2
+    assert started[0].audit() == []
+    started[0].close()
+
+
 def test_rows_locked_crosswise_end_in_no_deadlock(postgres: Cluster) -> None:
     """D9: the server ends one of the two, and that one is said again."""
     url = postgres.emptied()
@@ -239,8 +277,7 @@ def test_rows_locked_crosswise_end_in_no_deadlock(postgres: Cluster) -> None:
             target=lambda: answer.append(store.grant("r1", "hdd1", "hdo1", 5))
         )
         thread.start()
-        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        while not postgres.execute(waits):
+        while not postgres.execute(WAITS):
             pass
         hand.execute("UPDATE pktoll.contract SET closed_ns = NULL")
     thread.join()

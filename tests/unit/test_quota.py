@@ -1,5 +1,6 @@
 """Between SIM rows and coupon database: when a slice is asked for, and how a run is settled."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -10,6 +11,7 @@ from engine.pool.store import open_store
 from engine.runtime import Engine
 from engine.units import MB
 from tests.support.gateway import (
+    HIGH,
     MS,
     T0,
     UE_2,
@@ -162,3 +164,17 @@ def test_counters_that_no_slice_paid_for_are_an_error() -> None:
     engine.sims.rows[0]["charged"][0] += MB
     with pytest.raises(LedgerError, match="line a: given"):
         engine.close()
+
+
+def test_a_sim_goes_on_with_what_it_holds_when_another_finds_the_contract_empty() -> None:
+    """D5, G4: also where not all of it is announced yet"""
+    store = open_store(None)
+    store.lasting = True
+    made = settings(high=replace(HIGH, burst_bytes=10**8, queue_bytes=10**8))
+    made = replace(made, pool=replace(made.pool, watermark_bytes=65_536))
+    engine = gateway(book(*THREE, coupon_bytes=200_000), settings=made, store=store)
+    assert play(engine, packet(T0, length=60_000)) == ["charged"]
+    assert play(engine, packet(T0, UE_2)) == ["slow"]
+    verdicts = engine.process(train(4, MS, length=40_000))
+    assert verdicts["charged_bytes"].tolist() == [40_000, 40_000, 40_000, 20_000]
+    assert asked(engine) == [1, 1, 0]
