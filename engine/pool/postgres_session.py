@@ -25,8 +25,9 @@ from engine.units import NS_PER_MS
 _GATEWAY_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CLAIM = "SELECT pg_catalog.pg_try_advisory_lock({}, {})"
 _CONFLICT_S = 0.002
-_LET_GO_NS = 500 * NS_PER_MS
-"""ns for which the name of a gateway that has just ended is waited for"""
+_LET_GO_S = 0.005
+_LET_GO_TRIES = 20
+"""how often the name of a gateway that may have ended just now is asked for again"""
 _TERMINATE = "SELECT pg_catalog.pg_terminate_backend({})"
 LINES_AT_ONCE = 10_000
 """lines of one statement: each is answered soon, so that a server that hangs is told from one that works"""
@@ -91,10 +92,13 @@ class Session:
         return None if rows is None else bool(rows[0][0])
 
     def _claim(self, gateway: str) -> None:
-        limit_ns = clock.lease_ns() + min(self.db.answer_ns, _LET_GO_NS)
-        while (held := self._holds_claim(gateway)) is False and clock.lease_ns() < limit_ns:
+        held = self._holds_claim(gateway)
+        for _ in range(_LET_GO_TRIES):
+            if held is not False:
+                break
             # The server notices a moment later that a process has ended.
-            time.sleep(_CONFLICT_S)
+            time.sleep(_LET_GO_S)
+            held = self._holds_claim(gateway)
         if held is None:
             # Without locks the lease says whether the other one lives.
             found = self.db.run(state_sql.OPEN_RUN_OF, {"gateway": gateway})

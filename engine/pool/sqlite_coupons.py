@@ -166,12 +166,12 @@ class Coupons(Session):
         if contract_id is None:
             raise PoolError(f"contract {contract}: the coupon database does not know it")
         if closed_ns is not None:
-            raise RefusedError(f"contract {contract}: has ended, and buys no coupons any more")
+            raise RefusedError(f"contract {contract}: has ended, and buys no coupons any more (A4)")
         bought = self.db.value(sql.BOUGHT_IN_MONTH, contract_id, month) or 0
         if bought + coupons > TOPUPS_A_MONTH:
             raise RefusedError(
                 f"contract {contract}: {coupons} additional coupons refused, a contract buys at most"
-                f" {TOPUPS_A_MONTH} a month; {bought} were bought in {calendar.month_text(month)}"
+                f" {TOPUPS_A_MONTH} a month; {bought} were bought in {calendar.month_text(month)} (C3)"
             )
         self._check_sum("purchase", contract, contract_id, coupons * TOPUP_BYTES)
         return contract_id

@@ -17,10 +17,11 @@ from engine.layout import (
     SIM_DETACHED,
     SIM_IN_SERVICE,
 )
-from engine.pool.store import Credit, LineNews
+from engine.pool.store import LineNews
 from engine.runtime import events
-from engine.runtime.coupons import NEVER_NS, Calendar, bundle_credits
+from engine.runtime.coupons import NEVER_NS, Calendar
 from engine.runtime.lines import Binding, LineBook, LineState
+from engine.runtime.months import Months
 from engine.runtime.population import Population
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions, check_binding
@@ -42,6 +43,7 @@ class Control:
     calendar: Calendar
     population: Population
     usage: UsageDays
+    months: Months
     scheduled: list[Event]
     refusals: list[str]
     in_batch: bool
@@ -166,6 +168,8 @@ class Control:
         """Take a suspended line back into service; its next packet opens a session (L1)."""
         self._advance(at_ns)
         state = self.book.find(line)
+        if self.population.is_over(state):
+            raise UsageError(f"resume: line {state.code} or its contract has ended (A4)")
         self._set_flags(state, SIM_IN_SERVICE, 0)
         self.quota.note(state, LineNews(self.now_ns, in_service=True))
         self._flush()
@@ -236,10 +240,4 @@ class Control:
         month_start_ns = self.calendar.coupon_ns(self.calendar.next_month_ns())
         if not self.calendar.pass_month(before_ns, after_ns):
             return
-        self.quota.expire(month_start_ns)
-        month = month_of(month_start_ns)
-        credits: list[Credit] = []
-        for contract in self.book.contracts.values():
-            credits += bundle_credits(contract, month, self.population.given.get(contract.code))
-            self.quota.wake(contract)
-        self.quota.credit(credits)
+        self.months.turn(month_of(month_start_ns), self.now_ns)

@@ -33,6 +33,7 @@ from engine.runtime import events, report
 from engine.runtime.control import Control
 from engine.runtime.coupons import NEVER_NS, Calendar
 from engine.runtime.live import LiveQuota
+from engine.runtime.months import Months
 from engine.runtime.population import Population
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions
@@ -83,6 +84,7 @@ class Engine(Control):
         self.population = Population(settings, self.sims, self.shards, self.sessions, self.quota)
         self.book = self.population.book
         self.rates = self.population.rates
+        self.months = Months(self.population, self.sims, self.shards, self.quota)
         self.usage = UsageDays(self.quota, self.sims, self.shards, self.book)
         self.scheduled = []
         self.refusals = []

@@ -14,7 +14,7 @@ class LineState:
 
     Of what it holds, `reserve_bytes` are not in the row yet and `ready_bytes` may go there at once.
     `settled_bytes` of its use were reported before it was opened last; `shown_bytes` is the balance that
-    customers are shown (L5), None until there is one.
+    customers are shown (L5), None until there is one; `ends_month` is its last month of service.
     """
 
     row: int
@@ -34,11 +34,16 @@ class LineState:
     settled_bytes: int = 0
     shown_bytes: int | None = None
     closed: bool = False
+    ends_month: int | None = None
 
 
 @dataclass(slots=True)
 class ContractState:
-    """One contract: its plan, its lines, and the shard that all of them are in."""
+    """One contract: its plan, its lines, and the shard that all of them are in.
+
+    `ends_month` is its last month of service, `next_plan` a month and the plan from then on, `month` the
+    one that it is in.
+    """
 
     code: str
     plan: str
@@ -48,6 +53,9 @@ class ContractState:
     started_month: int
     empty: bool = False
     purchases: int = 0
+    month: int = 0
+    ends_month: int | None = None
+    next_plan: tuple[int, str] | None = None
     lines: list[LineState] = field(default_factory=list)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy.typing as npt
 
 from engine.accounting.sims import SimTable
-from engine.calendar import month_number, month_of
+from engine.calendar import month_number, month_of, parse_month
 from engine.config import Settings
 from engine.errors import UsageError
 from engine.layout import (
@@ -28,6 +28,14 @@ from engine.wire.addresses import format_address
 
 FEW_CONTRACTS = 100
 """up to so many contracts, their lines are looked up one contract at a time, not all of the database's"""
+
+
+def _month(text: str | None) -> int | None:
+    return None if text is None else parse_month(text)
+
+
+def _over(ends_month: int | None, month: int) -> bool:
+    return ends_month is not None and ends_month < month
 
 
 class Population:
@@ -88,17 +96,29 @@ class Population:
         number = len(self.book.contracts)
         state = ContractState(
             code=code,
-            plan=plan,
-            profile=self._profiles[plan],
+            plan="",
+            profile=0,
             shard=number % len(self._shards.all),
-            bundle_bytes=self.settings.plan(plan).bundle_bytes,
+            bundle_bytes=0,
             started_month=month_number(given.started) if given else month_of(now_ns),
         )
+        self.set_plan(state, plan)
         self.book.contracts[code] = state
         if given is not None:
             self.given[code] = given
-        self._credits += opening_credits(state, given, coupon_ns)
+            state.ends_month = _month(given.ends)
+            if given.next_plan is not None:
+                state.next_plan = parse_month(given.next_plan.since), given.next_plan.plan
+        state.month = month_of(coupon_ns)
+        if not _over(state.ends_month, state.month):
+            self._credits += opening_credits(state, given, coupon_ns)
         return state
+
+    def set_plan(self, contract: ContractState, plan: str) -> None:
+        """The contract has this plan from now on; the SIM rows of its lines are the caller's."""
+        contract.plan = plan
+        contract.profile = self._profiles[plan]
+        contract.bundle_bytes = self.settings.plan(plan).bundle_bytes
 
     def add_line(self, contract: ContractState, line: Line) -> LineState:
         """A line of a contract, to be entered."""
@@ -109,6 +129,9 @@ class Population:
     def _place(self, contract: ContractState, line: Line) -> LineState:
         flags = SIM_COUPON_ON * line.coupon | SIM_IN_SERVICE * line.in_service
         flags |= SIM_EMPTY * contract.empty
+        month = contract.month
+        if _over(contract.ends_month, month) or _over(_month(line.ends), month):
+            flags &= ~SIM_IN_SERVICE
         base = contract.profile
         burst = int(self.rates[base]["cap_credit"]), int(self.rates[base + 1]["cap_credit"])
         state = LineState(
@@ -119,6 +142,7 @@ class Population:
             imsi=line.imsi,
             msisdn=line.msisdn,
             address=line.addresses[0] if line.addresses else None,
+            ends_month=_month(line.ends),
         )
         self.book.add(state)
         self._sims.add(base, flags, 0, burst)
@@ -160,13 +184,19 @@ class Population:
                 line.shown_bytes = balance.shown_bytes
                 self._take(line, LineNews(0, balance.coupon_on, balance.in_service))
 
+    @staticmethod
+    def is_over(line: LineState) -> bool:
+        """Nothing takes a line back into service whose last month has passed."""
+        month = line.contract.month
+        return _over(line.contract.ends_month, month) or _over(line.ends_month, month)
+
     def _take(self, line: LineState, news: LineNews) -> None:
         row: npt.NDArray[Any] = self._sims.rows[line.row]
         for flag, said in (
             (SIM_COUPON_ON, news.coupon_on),
             (SIM_IN_SERVICE, news.in_service),
         ):
-            if said is not None:
+            if said is not None and not (flag == SIM_IN_SERVICE and self.is_over(line)):
                 row["flags"] = int(row["flags"]) & ~flag | flag * said
 
     def hear(self, notices: list[Notice]) -> list[LineState]:

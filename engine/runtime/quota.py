@@ -220,6 +220,11 @@ class Quota:
         self.defer()
         self.store.expire(calendar_ns)
 
+    def close_contract(self, contract: ContractState, calendar_ns: int) -> None:
+        """A contract is over: what its coupons hold expires (A4)."""
+        self.defer()
+        self.store.close_contract(contract.code, calendar_ns)
+
     def wake(self, contract: ContractState) -> None:
         """Forget that a contract was empty: after a charge, a switch or a month's end."""
         self.note_drained()

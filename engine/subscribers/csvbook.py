@@ -1,8 +1,9 @@
 """Subscriber files in CSV: one row a line, the names of the TOML format as columns.
 
-Columns of the contract (`contract`, `plan`, `started`, `mio_id`, `coupons`) are read in its first
-row; in its other rows they may be empty or say the same. Spaces separate `addresses`, and
-`coupons`, each written `kind:bytes:expires`; "none" means a database without coupons.
+Columns of the contract (`contract`, `plan`, `started`, `mio_id`, `coupons`, `contract_ends`, `next_plan`)
+are read in its first row; in its other rows they may be empty or say the same. Spaces separate
+`addresses`, and `coupons`, each written `kind:bytes:expires`; "none" means a database without coupons.
+`next_plan` is written `plan:month`.
 """
 
 import csv
@@ -47,6 +48,11 @@ def _coupon(text: str) -> Any:
     return {"kind": parts[0], "bytes": _integer(parts[1]), "expires": parts[2]}
 
 
+def _next_plan(text: str) -> Any:
+    plan, colon, month = text.rpartition(":")
+    return {"plan": plan, "since": month} if colon else text
+
+
 # Column -> name in the document, and what makes its value of the text; a text that is no such value
 # stays as it is, to be refused with all the others.
 CONTRACT_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -55,6 +61,8 @@ CONTRACT_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "started": ("started", _day),
     "mio_id": ("mio_id", str),
     "coupons": ("coupon", _coupons),
+    "contract_ends": ("ends", str),
+    "next_plan": ("next_plan", _next_plan),
 }
 LINE_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "line": ("code", str),
@@ -68,6 +76,7 @@ LINE_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "teid_down": ("teid_down", _integer),
     "gateway": ("gateway", str),
     "in_service": ("in_service", _flag),
+    "ends": ("ends", str),
 }
 COLUMNS = (*CONTRACT_COLUMNS, *LINE_COLUMNS)
 NEEDED = ("contract", "plan", "started", "line")

@@ -153,11 +153,25 @@ class Line:
     teid_down: Teid | None = None
     gateway: OuterAddress | None = None
     in_service: Flag = True
+    ends: Month | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NextPlan:
+    """A plan that was ordered, in force from the first of the month `since` on (A10)."""
+
+    __pydantic_config__ = STRICT
+
+    plan: Text
+    since: Month
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A contract and its lines; `coupons` None: the plan's bundle is credited from `started` on."""
+    """A contract and its lines; `coupons` None: the plan's bundle is credited from `started` on.
+
+    `ends`, of a contract or a line, is the last month in which it is in use (A4, A8).
+    """
 
     __pydantic_config__ = STRICT
 
@@ -167,6 +181,8 @@ class Contract:
     lines: Annotated[tuple[Line, ...], Field(alias="line")] = ()
     coupons: Annotated[tuple[Coupon, ...] | None, Field(alias="coupon")] = None
     mio_id: Text | None = None
+    ends: Month | None = None
+    next_plan: NextPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

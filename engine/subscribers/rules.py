@@ -44,17 +44,23 @@ def _plans(contracts: Lines, settings: Settings) -> Iterator[Finding]:
     """The plan is one of the configuration, and has a SIM for each line (L4)."""
     sims_max = {plan.name: plan.sims_max for plan in settings.plans}
     for path, contract in contracts:
-        name = contract.get("plan")
-        if not isinstance(name, str):
-            continue
-        if name not in sims_max:
-            known = ", ".join(map(shown, sims_max))
-            what = f"no plan of the configuration is called {shown(name)}; allowed: {known}"
-            yield Finding((*path, "plan"), what)
-        elif len(list(tables(contract, ("line",)))) > sims_max[name]:
-            most = sims_max[name]
-            what = f"one line too many; allowed: {most} in plan {shown(name)}"
-            yield Finding((*path, "line", most), what)
+        lines = len(list(tables(contract, ("line",))))
+        ordered = contract.get("next_plan")
+        later = ordered.get("plan") if isinstance(ordered, dict) else None
+        for name, where in (
+            (contract.get("plan"), ("plan",)),
+            (later, ("next_plan", "plan")),
+        ):
+            if not isinstance(name, str):
+                continue
+            if name not in sims_max:
+                known = ", ".join(map(shown, sims_max))
+                what = f"no plan of the configuration is called {shown(name)}; allowed: {known}"
+                yield Finding((*path, *where), what)
+            elif lines > sims_max[name]:
+                most = sims_max[name]
+                what = f"one line too many; allowed: {most} in plan {shown(name)}"
+                yield Finding((*path, "line", most), what)
 
 
 class _Span(NamedTuple):

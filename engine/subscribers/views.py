@@ -3,9 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from engine.calendar import expires_of, month_of, month_start_ns, month_text, parse_month
 from engine.config.model import Settings
 from engine.subscribers import codes, model
-from engine.subscribers.account import Account, Contract, Line, OptionUse
+from engine.subscribers.account import (
+    Account,
+    Cancellation,
+    Contract,
+    Line,
+    OptionUse,
+    PlanChange,
+)
 from engine.subscribers.changes import Desk
 from engine.subscribers.contract_rules import check_contracts, find_plan
 from engine.subscribers.due import forward
@@ -33,9 +41,28 @@ def to_book(accounts: Iterable[Account], now_ns: int, settings: Settings) -> mod
 
 def _seen(account: Account, contract: Contract, plan: str, started_ns: int) -> model.Contract:
     lines = tuple(_seen_line(line, has_ipv6(contract)) for line in contract.live_lines)
+    change = contract.plan_change
     return model.Contract(
-        contract.code, plan, date_of(started_ns), lines, contract.coupons, account.mio_id
+        contract.code,
+        plan,
+        date_of(started_ns),
+        lines,
+        contract.coupons,
+        account.mio_id,
+        ends=_ends(contract.cancellation),
+        next_plan=None if change is None else _next_plan(change),
     )
+
+
+def _next_plan(change: PlanChange) -> model.NextPlan:
+    return model.NextPlan(change.plan, month_text(month_of(change.from_ns)))
+
+
+def _ends(cancellation: Cancellation | None) -> str | None:
+    """The last month in which what was cancelled is in use."""
+    if cancellation is None:
+        return None
+    return month_text(month_of(cancellation.effective_ns - 1))
 
 
 def _seen_line(line: Line, ipv6: bool) -> model.Line:
@@ -51,6 +78,7 @@ def _seen_line(line: Line, ipv6: bool) -> model.Line:
         teid_down=line.teid_down,
         gateway=line.gateway,
         in_service=line.state == "in-service",
+        ends=_ends(line.cancellation),
     )
 
 
@@ -129,7 +157,20 @@ def _taken_in(
         options=(*included(service, now_ns, settings), *_ipv6(contract, now_ns, settings)),
         lines=lines,
         coupons=contract.coupons,
+        cancellation=_cancelled(contract.ends, now_ns),
+        plan_change=_ordered(contract.next_plan, now_ns, settings),
     )
+
+
+def _cancelled(ends: str | None, now_ns: int) -> Cancellation | None:
+    return None if ends is None else Cancellation(now_ns, expires_of(ends))
+
+
+def _ordered(change: model.NextPlan | None, now_ns: int, settings: Settings) -> PlanChange | None:
+    if change is None:
+        return None
+    plan = find_plan(change.plan, Desk(_opened("", 0, 0), now_ns, settings))
+    return PlanChange(plan.name, now_ns, month_start_ns(parse_month(change.since)))
 
 
 def _ipv6(contract: model.Contract, now_ns: int, settings: Settings) -> tuple[OptionUse, ...]:
@@ -153,4 +194,5 @@ def _line_of(line: model.Line, added_ns: int, now_ns: int) -> Line:
         teid_up=line.teid_up,
         teid_down=line.teid_down,
         gateway=line.gateway,
+        cancellation=_cancelled(line.ends, now_ns),
     )

@@ -244,7 +244,7 @@ class Ledger:
             answer = self.answers[request]
             if (answer.run, answer.contract, answer.line) != (run, contract, name):
                 raise No("known otherwise")
-            known = self.lines.get(name)
+            known = self.lines.get(name) or self.removed.get(name)
             if known is None or (known.moves, known.run) != (answer.moves, run):
                 raise No("another gateway had the line since")
             return answer.granted
