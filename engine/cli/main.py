@@ -87,8 +87,17 @@ def _quiet_exit() -> NoReturn:
     sys.exit(0)
 
 
+def _open_outputs() -> None:
+    """Python has no stream where the caller closed one (`>&-`): what is said there goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with its exit status."""
+    _open_outputs()
     try:
         status = pktoll.main(arguments, prog_name="pktoll", standalone_mode=False)
         sys.stdout.flush()

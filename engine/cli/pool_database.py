@@ -193,8 +193,8 @@ def opened(
     from engine.pool.store import StoreOptions, open_store
 
     path = file_of(url)
-    if path is not None and not create and not path.exists():
-        raise PoolError(f"{path}: no such coupon database; make it with: pktoll pool init {url}")
+    if path is not None and not create:
+        _check_file(path, url)
     if not url.startswith(_KNOWN):
         url = shown_url(url)  # to be refused: what is said of it must not hold a password
     store = open_store(url, options or StoreOptions(gateway=None))
@@ -204,6 +204,15 @@ def opened(
         store.close(clean=False)
         raise
     store.close()
+
+
+def _check_file(path: Path, url: str) -> None:
+    """PoolError where a question would make a database, and answer that nothing was ever in it (B81)."""
+    hint = f"make it with: pktoll pool init {url}"
+    if not path.exists():
+        raise PoolError(f"{path}: no such coupon database; {hint}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise PoolError(f"{path}: 0 bytes long, no coupon database yet; restore it, or {hint}")
 
 
 def write(

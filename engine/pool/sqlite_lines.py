@@ -39,6 +39,10 @@ class LineRow(NamedTuple):
         return self.held_bytes - self.reported_bytes
 
 
+def _removed(line: str) -> str:
+    return f"line {line}: was removed for good (L4); give it a new code"
+
+
 class Lines(Session):
     """The part of the store that knows lines."""
 
@@ -91,7 +95,7 @@ class Lines(Session):
 
     def _check_opening(self, row: LineRow) -> None:
         if row.removed_ns is not None:
-            raise PoolError(f"line {row.code}: was removed for good (L4); give it a new code")
+            raise PoolError(_removed(row.code))
         if self._elsewhere(row) and row.lease_until_ns > self.now():
             raise PoolError(
                 f"line {row.code}: open at gateway {row.gateway}; end its session there, or wait until"
@@ -156,7 +160,10 @@ class Lines(Session):
         rows = self.db.run(sql.FIND_LINE, checked_text("line", line))
         if not rows or rows[0][4] != self.run_id:
             raise PoolError(f"line {line}: not opened in this run; call open_line first")
-        return LineRow(*rows[0])
+        row = LineRow(*rows[0])
+        if row.removed_ns is not None:
+            raise PoolError(_removed(line))
+        return row
 
     def reported(self, line: str) -> int:
         """Use that counts as reported in this run. See `CouponStore.reported`."""

@@ -49,7 +49,7 @@ def apply(desk: Desk, action: Apply) -> tuple[Account, Effects]:
     check(CONTRACT, action.contract)
     if find_contract(account, action.contract) is not None:
         raise refused("code-taken", code=action.contract)
-    service = action.service or settings.default_service
+    service = settings.default_service if action.service is None else action.service
     if settings.service(service) is None:
         known = ", ".join(one.name for one in settings.services) or "none"
         raise refused("service", service=service, known=known)
@@ -79,7 +79,8 @@ def check_contracts(account: Account, service: str, more: int, desk: Desk) -> No
 def _plan_of(action: Apply, service: str, desk: Desk) -> str | None:
     kind = desk.settings.service(service)
     if kind is not None and kind.lines:
-        return find_plan(action.plan or desk.settings.default_plan, desk).name
+        named = desk.settings.default_plan if action.plan is None else action.plan
+        return find_plan(named, desk).name
     if action.plan is not None:
         raise refused("no-plans", service=service)
     return None

@@ -94,6 +94,22 @@ def test_a_removed_lines_balance_is_gone(store: CouponStore) -> None:
     assert store.audit() == []
 
 
+def test_a_removed_line_gets_no_slice_and_leaves_the_group_as_it_was(store: CouponStore) -> None:
+    """L4, D8: in the very run that removed it; what else is in the group is kept"""
+    family(store, 3 * SLICE)
+    store.grant("r1", "hdd1", "hdo1", 5)
+    store.settle("hdo1", 0, True)
+    store.begin()
+    store.remove_line("hdo1", 5)
+    for _ in range(2):
+        with pytest.raises(PoolError, match="hdo1: was removed for good"):
+            store.grant("r2", "hdd1", "hdo1", 5)
+    assert store.grant("r3", "hdd1", "hdo2", 5).granted_bytes == SLICE
+    store.commit()
+    assert store.contracts()[0].granted_bytes == 2 * SLICE
+    assert store.audit() == []
+
+
 def test_a_line_that_holds_nothing_is_removed_as_well(store: CouponStore) -> None:
     """L4: without a byte, without a slice."""
     store.open_line("hdd1", "hdo1", 0)

@@ -161,6 +161,23 @@ def test_a_file_that_is_no_database_is_refused_in_one_line(
     assert done.err.count("\n") == 1
 
 
+def test_a_question_to_a_file_of_zero_bytes_does_not_make_a_database_of_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """B81: what was in it may be lost; only `init` begins anew"""
+    path = tmp_path / "empty.db"
+    path.touch()
+    url = f"sqlite:///{path}"
+    for command in (("pool", "balance"), ("pool", "audit"), ("subscribers", "list")):
+        done = call(capfd, *command, url)
+        assert (done.status, done.out) == (1, "")
+        assert done.err.startswith(f"pktoll: {path}: 0 bytes long")
+        assert done.err.count("\n") == 1
+        assert path.stat().st_size == 0
+    assert call(capfd, "pool", "init", url).status == 0
+    assert call(capfd, "pool", "audit", url).status == 0
+
+
 def test_damaged_pages_are_found_and_nothing_else_happens(
     path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,3 +289,23 @@ def test_two_operators_at_once_do_not_disturb_each_other(path: Path) -> None:
     assert sum(each["coupons"] for each in json.loads(done.out)["purchases"]) == 30
     assert spawn("pool", "audit", f"sqlite:///{path}").status == 0
     assert spawn("pool", "switch", SECOND, "on", f"sqlite:///{path}", "--at", AT).status == 0
+
+
+# --- streams that the caller closed -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("closed", "left"), [(">&-", "stderr"), ("2>&-", "stdout")])
+def test_a_closed_stream_is_no_error_and_no_file_takes_its_place(
+    path: Path, closed: str, left: str
+) -> None:
+    """B81: else the database would have the number of standard output, or of standard error"""
+    before = dump(path)
+    command = f"'{sys.executable}' -m engine pool audit 'sqlite:///{path}' {closed}"
+    for words, status in ((command, 0), (f"{command} --nonsense", 2)):
+        done = subprocess.run(
+            ["sh", "-c", words], env=environment(), capture_output=True, check=False, text=True
+        )
+        assert done.returncode == status
+        assert "Traceback" not in done.stdout + done.stderr
+        assert bool(getattr(done, left)) is ((left == "stdout") is (status == 0))
+    assert dump(path) == before

@@ -25,6 +25,7 @@ from engine.pool.store import StoreOptions, open_store
 
 ROLE = "pktoll"
 START_S = 60
+_PREFIX = "pktoll-pg-"
 _MEMORY_BYTES_MIN = 2 << 30
 _WHERE = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
 # Durable as in earnest; small, because several of them share a small machine.
@@ -77,6 +78,31 @@ def _user() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
+def _alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def _number(file: Path) -> int:
+    """The process id in a file's first line; 0 where there is none."""
+    try:
+        return int(file.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def sweep(parent: Path) -> None:
+    """End servers whose test run is dead (killed, say), and remove their folders."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        owner, server = _number(folder / "owner"), _number(folder / "data" / "postmaster.pid")
+        if owner and not _alive(owner):
+            if server and _alive(server) and os.readlink(f"/proc/{server}/cwd") == f"{folder}/data":
+                os.kill(server, signal.SIGQUIT)
+                until = time.monotonic() + START_S
+                while _alive(server) and time.monotonic() < until:
+                    time.sleep(0.01)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Cluster:
     """One server and its data folder; both are gone when the block ends."""
 
@@ -85,9 +111,10 @@ class Cluster:
         assert folder is not None
         self._programs = folder
         self._user = _user()
-        self.folder = Path(
-            tempfile.mkdtemp(prefix="pktoll-pg-", dir=None if on_disk else _memory())
-        )
+        parent = Path((None if on_disk else _memory()) or tempfile.gettempdir())
+        sweep(parent)
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        (self.folder / "owner").write_text(f"{os.getpid()}\n")
         self._server: subprocess.Popen[bytes] | None = None
         self._names = itertools.count()
         self._shared: str | None = None

@@ -87,6 +87,8 @@ def test_an_application_is_for_a_service_and_a_plan_that_exist() -> None:
         (do.Apply("hdd1"), "hdd1 is no service code; one is hdd and 8 letters"),
         (do.Apply(FIRST), "hdd00000001 is taken"),
         (do.Apply(SECOND, plan="giga"), "no plan is called giga; allowed: minimum-start,"),
+        (do.Apply(SECOND, plan=""), "no plan is called"),
+        (do.Apply(SECOND, service=""), "no service is called"),
         (do.Apply(SECOND, service="fax"), "no service is called fax; allowed: mobile-d,"),
         (do.Apply(SECOND, service="safety-mail", plan="light-start"), "neither plans nor lines"),
     ):

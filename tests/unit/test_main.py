@@ -104,6 +104,18 @@ def test_a_reader_that_has_gone_is_no_error(
     assert (tmp_path / "out").read_text() == ""
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_the_caller_closed_is_replaced(
+    command: Callable[[Any], list[str]], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Python has None for it"""
+    monkeypatch.setattr(entry.sys, name, None)
+    assert run(*command(PktollError("x"))) == 1
+    replaced = getattr(entry.sys, name)
+    replaced.write("goes nowhere")
+    replaced.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

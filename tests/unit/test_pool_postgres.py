@@ -191,6 +191,25 @@ def test_a_role_without_rights_is_told_what_it_lacks(postgres: Cluster) -> None:
     assert "the role lacks a right" in refusal(url.replace(f"{ROLE}@", "poor@"))
 
 
+def test_the_rights_that_the_documents_name_are_enough(postgres: Cluster) -> None:
+    """A gateway's role need not own the tables."""
+    url = postgres.fresh()
+    operator(url).close()
+    postgres.execute("DROP ROLE IF EXISTS worker")
+    postgres.execute("CREATE ROLE worker LOGIN")
+    for right in (
+        "USAGE ON SCHEMA pktoll",
+        "USAGE ON ALL SEQUENCES IN SCHEMA pktoll",
+        "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pktoll",
+    ):
+        postgres.execute(f"GRANT {right} TO worker", url.partition("@/")[2].partition("?")[0])
+    store = open_store(url.replace(f"{ROLE}@", "worker@"))
+    family(store, SLICE)
+    store.grant("r1", "hdd1", "hdo1", 5)
+    assert store.audit() == []
+    store.close()
+
+
 def test_a_step_that_fails_leaves_the_schema_as_it_was(postgres: Cluster) -> None:
     """F22: each step of a migration is kept whole or not at all."""
     url = postgres.fresh()
