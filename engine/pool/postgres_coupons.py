@@ -67,14 +67,14 @@ class Coupons(Credits):
         """RefusedError where the contract may not buy that many more in the month (C3)."""
         contract, coupons = row["contract"], int(str(row["coupons"]))
         if closed_ns is not None:
-            raise RefusedError(f"contract {contract}: has ended, and buys no coupons any more")
+            raise RefusedError(f"contract {contract}: has ended, and buys no coupons any more (A4)")
         found = self.db.run(sql.BOUGHT, row)
         bought = found[0][0] if found else 0
         if bought + coupons > TOPUPS_A_MONTH:
             month = calendar.month_text(int(str(row["month"])))
             raise RefusedError(
                 f"contract {contract}: {coupons} additional coupons refused, a contract buys at most"
-                f" {TOPUPS_A_MONTH} a month; {bought} were bought in {month}"
+                f" {TOPUPS_A_MONTH} a month; {bought} were bought in {month} (C3)"
             )
         total = self.db.run(sql.CREDITED, row)[0][0] + coupons * TOPUP_BYTES
         checked_bytes(f"purchase: contract {contract} would have", total)

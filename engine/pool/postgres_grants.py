@@ -60,6 +60,8 @@ class Grants(Session):
             raise PoolError(f"line {line}: not opened in this run; call open_line first")
         if owner != contract:
             raise PoolError(f"line {line}: belongs to contract {owner}, not to {contract}")
+        if row[12] is not None:
+            raise PoolError(f"line {line}: was removed for good (L4); give it a new code")
         return NOTHING if row[10] is None else Grant(row[10], row[11])
 
     def _check_repeated(self, said: dict[str, object], known: list[object]) -> None:

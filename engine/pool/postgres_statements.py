@@ -87,7 +87,7 @@ held AS (
     WHERE code = %(contract)s AND EXISTS (SELECT 1 FROM the_run) FOR NO KEY UPDATE
 ),
 the_line AS (
-    SELECT l.line_id, l.contract_id, l.run_id FROM line l
+    SELECT l.line_id, l.contract_id, l.run_id, l.removed_ns FROM line l
     WHERE l.code = %(line)s AND (SELECT count(*) FROM held) >= 0 FOR NO KEY UPDATE
 ),
 known AS (
@@ -101,7 +101,7 @@ may AS (
     FROM the_run JOIN the_line l ON l.run_id = the_run.run_id
     JOIN held ON held.contract_id = l.contract_id
     JOIN seen ON seen.journal_rows = held.journal_rows
-    WHERE NOT EXISTS (SELECT 1 FROM known)
+    WHERE l.removed_ns IS NULL AND NOT EXISTS (SELECT 1 FROM known)
 ),
 good AS (
     SELECT p.coupon_id, p.in_database_bytes AS left_bytes,
@@ -149,7 +149,7 @@ parted AS (
 SELECT (SELECT count(*) FROM the_run), l.run_id, lc.code, known.slice_id, known.granted_bytes,
        known.run_id, known.line, known.contract, known.of_this_opening,
        (SELECT seen.journal_rows = held.journal_rows FROM seen, held), made.slice_id,
-       made.granted_bytes
+       made.granted_bytes, l.removed_ns
 FROM (SELECT 1) one LEFT JOIN the_line l ON true
 LEFT JOIN contract lc ON lc.contract_id = l.contract_id
 LEFT JOIN known ON true LEFT JOIN made ON true
