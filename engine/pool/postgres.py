@@ -152,7 +152,7 @@ class Database:
         connection.execute("SET default_transaction_isolation TO 'read committed'")
         connection.execute(f"SET lock_timeout TO {lock_ms}".encode())
         self.optional(f"SET idle_in_transaction_session_timeout TO {self._idle_ms}")
-        self.optional("SET client_connection_check_interval TO 1000")
+        self.optional("SET client_connection_check_interval TO 200")
 
     def _verify(self) -> None:
         """PoolError where the server's settings would break a promise (G2)."""

@@ -15,7 +15,7 @@ from random import Random
 from types import FrameType
 from typing import Any
 
-from engine.errors import PktollError, PoolFenced, PoolUnavailable
+from engine.errors import PktollError, PoolError, PoolFenced, PoolUnavailable
 from engine.pool import CouponStore, open_store
 from engine.pool.store import StoreOptions
 from tests.proof.facts import Fact
@@ -87,7 +87,7 @@ class Worker:
         job = self.job
         options = StoreOptions(job.name, "charge", job.lease_ns, job.answer_ms)
         try:
-            store = open_store(job.url, options)
+            store = self.started(options)
         except PoolUnavailable as error:
             self.say(Fact("unavailable", job.name, request=str(error)))
             return UNAVAILABLE
@@ -105,6 +105,22 @@ class Worker:
             self.say(gateway.fact("unavailable", request=str(error)))
             store.close(clean=False)
             return UNAVAILABLE
+
+    def started(self, options: StoreOptions) -> CouponStore:
+        """The store, tried for as long as an answer may take.
+
+        The database may take a moment to see that the process of before, with the same name, is dead.
+        """
+        until_ns = time.monotonic_ns() + options.answer_ms * 10**6
+        while True:
+            try:
+                return open_store(self.job.url, options)
+            except PoolUnavailable:
+                raise
+            except PoolError:
+                if time.monotonic_ns() > until_ns:
+                    raise
+                time.sleep(0.1)
 
     def converse(self, store: CouponStore, gateway: Gateway) -> int:
         """Pass calls on, a third of the grants twice, and the answers back."""

@@ -71,7 +71,17 @@ def test_every_rule_has_its_row(project: Path, shared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "ARCHITECTURE.md", "docs/rules.md", "docs/captures.md"]
+    "name",
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/rules.md",
+        "docs/captures.md",
+        "docs/commands.md",
+        "docs/contract-book.md",
+        "docs/coupon-database.md",
+        "docs/reliability.md",
+    ],
 )
 def test_paths_in_the_documents_exist(project: Path, name: str) -> None:
     """A document that names a file names one that is there."""

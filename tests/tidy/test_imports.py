@@ -26,6 +26,7 @@ PLANTED = [
     ("scapy", "gateway_sim/planted.py", "import scapy.all"),
     ("sql", "engine/runtime/planted.py", "import sqlite3"),
     ("sql", "engine/pool/planted.py", "import apsw"),
+    ("sql", "engine/pool/planted.py", "import psycopg"),
     ("zmq", "engine/cli/planted.py", "import zmq"),
     ("command-line", "engine/replay/planted.py", "import click"),
     ("sim", "gateway_sim/planted.py", "import engine.pool"),
