@@ -15,7 +15,7 @@ from engine.cli.pool_database import (
     shown_url,
     write,
 )
-from engine.errors import LedgerError, PoolUnavailable
+from engine.errors import LedgerError, PoolUnavailable, RefusedError
 
 if TYPE_CHECKING:
     from engine.pool import CouponStore
@@ -135,10 +135,19 @@ def charge(
 
     request_id = request if request is not None else f"charge:{uuid4().hex[:16]}"
     with opened(url) as store:
-        code = Names(store).contract(contract)
+        names = Names(store)
+        code = names.contract(contract)
+        ends_ns = names.ends_ns(code)
+        if ends_ns is not None and ends_ns <= at_ns and not _bought(store, code, request_id):
+            # Its end may not be entered yet: `subscribers advance` does that.
+            raise RefusedError(f"contract {code}: has ended, and buys no coupons any more (A4)")
         new = buy(store, request_id, code, coupons, at_ns)
         document = pool_views.charge(store, code, request_id, new)
     write(document, form, show_charge, quiet)
+
+
+def _bought(store: "CouponStore", contract: str, request_id: str) -> bool:
+    return any(each.request_id == request_id for each in store.purchases(contract, 0))
 
 
 def buy(store: "CouponStore", request_id: str, contract: str, coupons: int, at_ns: int) -> bool:

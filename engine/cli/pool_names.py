@@ -64,6 +64,16 @@ class Names:
             raise PktollError(f"{name!r} is a line; its contract is {found.contract}")
         return found.contract
 
+    def ends_ns(self, contract: str) -> int | None:
+        """When the contract ended, or will (A4); None: not as far as the book knows."""
+        booked = self._booked(contract)
+        if booked is None:
+            return None
+        found = booked[0]
+        if found.ended_ns is None and found.cancellation is not None:
+            return found.cancellation.effective_ns
+        return found.ended_ns
+
     def line(self, name: str) -> LineBalance:
         """The line of that name as the coupon database has it; PktollError where it has not."""
         found = self.find(name)

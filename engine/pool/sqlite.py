@@ -43,7 +43,7 @@ _FAULTS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.CantOpenError, "cannot be opened; the folder must exist and be writable"),
     (apsw.ReadOnlyError, "read-only; the file and its folder must be writable"),
     (apsw.FullError, "cannot grow, the disk is full; make room, nothing was changed"),
-    (apsw.IOError, "cannot be read or written; look at the disk"),
+    (apsw.IOError, "cannot be read or written; the disk may be full, or broken"),
     (apsw.ConnectionClosedError, "closed already; open the store again"),
 )
 _SQLITE_ENDINGS = ("journal", "wal", "shm")

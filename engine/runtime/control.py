@@ -19,6 +19,7 @@ from engine.layout import (
 )
 from engine.pool.store import LineNews
 from engine.runtime import events
+from engine.runtime.bookkeeper import Bookkeeper
 from engine.runtime.coupons import NEVER_NS, Calendar
 from engine.runtime.lines import Binding, LineBook, LineState
 from engine.runtime.months import Months
@@ -26,7 +27,8 @@ from engine.runtime.population import Population
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions, check_binding
 from engine.runtime.usage import UsageDays
-from engine.subscribers import Book, Event, Line
+from engine.subscribers import Book, Event, Line, actions
+from engine.subscribers.effects import LineResumed
 
 Rows = npt.NDArray[Any]
 
@@ -44,6 +46,7 @@ class Control:
     population: Population
     usage: UsageDays
     months: Months
+    bookkeeper: Bookkeeper
     scheduled: list[Event]
     refusals: list[str]
     in_batch: bool
@@ -156,9 +159,14 @@ class Control:
         self._flush()
 
     def suspend(self, line: str, *, at_ns: int) -> None:
-        """Suspend the line with this code, ICCID or IMSI; its session is cut at once (L1)."""
+        """Suspend the line with this code, ICCID or IMSI; its session is cut at once (L1).
+
+        RefusedError where the contract book in the database does not allow it; likewise for `resume`
+        and `replace_sim`.
+        """
         self._advance(at_ns)
         state = self.book.find(line)
+        self.bookkeeper.enter(actions.Suspend(state.code), self.coupon_ns)
         self._set_flags(state, 0, SIM_IN_SERVICE | SIM_ATTACHED)
         self.quota.close_line(state, self.now_ns)
         self.quota.note(state, LineNews(self.now_ns, in_service=False))
@@ -170,21 +178,29 @@ class Control:
         state = self.book.find(line)
         if self.population.is_over(state):
             raise UsageError(f"resume: line {state.code} or its contract has ended (A4)")
-        self._set_flags(state, SIM_IN_SERVICE, 0)
-        self.quota.note(state, LineNews(self.now_ns, in_service=True))
+        self.bookkeeper.enter(actions.Resume(state.code), self.coupon_ns)
+        self._put_in_service(state)
         self._flush()
+
+    def _put_in_service(self, line: LineState) -> None:
+        self._set_flags(line, SIM_IN_SERVICE, 0)
+        self.quota.note(line, LineNews(self.now_ns, in_service=True))
 
     def replace_sim(self, line: str, *, iccid: str, at_ns: int) -> None:
         """Put the line with this code, ICCID or IMSI on a new card (L2).
 
         Number, balance and counters stay; the old card's session ends and the card stays refused. The next
-        packet opens a session of the new one.
+        packet opens a session of the new one. A line that was lost is in service again with it (L3).
         """
         self._advance(at_ns)
         state = self.book.find(line)
+        self.book.check_card(state, iccid)
+        followed = self.bookkeeper.enter(actions.ReplaceSim(state.code, iccid), self.coupon_ns)
         self.book.replace_card(state, iccid)
         self._set_flags(state, 0, SIM_ATTACHED)
         self.quota.close_line(state, self.now_ns)
+        if any(isinstance(effect, LineResumed) for effect in followed):  # it was lost
+            self._put_in_service(state)
         self._flush()
 
     def charge(self, contract: str, *, coupons: int, at_ns: int) -> None:

@@ -30,6 +30,7 @@ from engine.layout import (
 )
 from engine.pool.store import CouponStore, StoreOptions, open_store
 from engine.runtime import events, report
+from engine.runtime.bookkeeper import Bookkeeper
 from engine.runtime.control import Control
 from engine.runtime.coupons import NEVER_NS, Calendar
 from engine.runtime.live import LiveQuota
@@ -77,6 +78,7 @@ class Engine(Control):
         kind = LiveQuota if live else Quota
         self.quota = kind(store, self.sims, settings.first_slice, settings.pool)
         self.quota.alone = shards == 1
+        self.bookkeeper = Bookkeeper(self.quota.store, settings)
         self.calendar = Calendar(allow_clock_leap)
         self.window_skip_days = 1 if settings.restriction.effective == "next-day" else 0
         self.shards = Shards(shards, self.window_skip_days)

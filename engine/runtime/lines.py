@@ -78,10 +78,13 @@ class LineBook:
         self.lines.append(line)
         line.contract.lines.append(line)
 
-    def replace_card(self, line: LineState, iccid: str) -> None:
-        """The line is on a new card from now on; the old one is refused for good (L2, L3)."""
+    def check_card(self, line: LineState, iccid: str) -> None:
+        """UsageError for a card that is, or was, somebody's (L2, L3)."""
         if iccid in self._by_name or iccid in self._refused:
             raise UsageError(f"line {line.code}: the card {iccid} is, or was, somebody's already")
+
+    def replace_card(self, line: LineState, iccid: str) -> None:
+        """The line is on a new card, which was checked; the old one is refused for good (L2, L3)."""
         if line.iccid is not None:
             del self._by_name[line.iccid]
             self._refused[line.iccid] = line

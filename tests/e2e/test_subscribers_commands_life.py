@@ -82,7 +82,12 @@ def test_a_new_customer_applies_starts_and_has_coupons(run: Run, shown: Shown, u
     store = open_store(url, StoreOptions(gateway="gw"))
     assert store.open_line(CONTRACT, LINE, 0) == 0
     assert store.grant(
-        "g", CONTRACT, LINE, calendar.month_start_ns(calendar.parse_month("2013-12")) - 1
+        "g",
+        CONTRACT,
+        LINE,
+        calendar.month_start_ns(
+            calendar.parse_month("2014-01")
+        ),  # the minimum term is over (A5) - 1
     )[1]
     store.settle(LINE, 0, True)
     store.close()
@@ -317,3 +322,29 @@ def test_options_are_ordered_and_ended(run: Run, shown: Shown) -> None:
     assert run("subscribers", "option", "add", minimum, "ipv6").status == 1
     assert run("subscribers", "option", "remove", minimum, "ipv6").status == 0
     assert "ipv6" not in contract_of(shown, minimum, "2014-02-01T00:00:00+09:00")["options"]
+
+
+def test_a_contract_buys_coupons_to_its_last_nanosecond_and_not_after(
+    run: Run, shown: Shown, project: Path
+) -> None:
+    """A4, C3: whether or not its end was entered yet; a purchase that was made may be asked for again"""
+    import_family(run, project)
+    assert run("subscribers", "cancel", CONTRACT).status == 0
+    ended = calendar.month_start_ns(
+        calendar.parse_month("2014-01")
+    )  # the minimum term is over (A5)
+    buy = ("pool", "charge", CONTRACT, "--at")
+    assert run(*buy, str(ended - 1), "--request", "last").status == 0
+    before = shown("pool", "balance", CONTRACT)
+    for advanced in (False, True):
+        if advanced:
+            assert run("subscribers", "advance", "--at", str(ended)).status == 0
+            before = shown("pool", "balance", CONTRACT)
+        done = run(*buy, str(ended))
+        assert (done.status, done.out) == (1, "")
+        assert done.err == (
+            f"pktoll: contract {CONTRACT}: has ended, and buys no coupons any more (A4)\n"
+        )
+        again = shown(*buy, str(ended), "--request", "last")
+        assert again["new"] is False
+        assert shown("pool", "balance", CONTRACT) == before
