@@ -1,23 +1,53 @@
-"""Keeps the contract book in step with what is done to lines while packets flow (L1-L3)."""
+"""Between an engine and the contract book in its coupon database: who may attach, what was changed."""
+
+from collections.abc import Iterable
 
 from engine.config import Settings
 from engine.errors import PoolError, PoolUnavailable, RefusedError
 from engine.pool.store import Account as Stored
 from engine.pool.store import BookEntry, CouponStore
-from engine.subscribers import book, documents
+from engine.subscribers import Book, book, documents, views
 from engine.subscribers.account import Account, find_line
 from engine.subscribers.actions import ReplaceSim, Resume, Suspend
+from engine.subscribers.admission import admission
 from engine.subscribers.effects import Effect
 
 Action = Suspend | Resume | ReplaceSim
 
 
 class Bookkeeper:
-    """Enters suspensions, resumptions and new cards in the contract book of a coupon database, if the
-    line is in it; what the book's rules refuse is not to be done either."""
+    """Looks lines up in the contract book of a coupon database, and enters suspensions, resumptions and new
+    cards there, if the line is in it; what the book's rules refuse is not to be done either."""
 
     def __init__(self, store: CouponStore, settings: Settings) -> None:
         self._store, self._settings = store, settings
+
+    def admit(
+        self, names: Iterable[tuple[str, str | None]], ipv6: bool, at_ns: int
+    ) -> tuple[Book, str] | None:
+        """The contracts of the account that bears one of these (kind, name), and the line's code; None
+        where no account does.
+
+        RefusedError for a line that may not attach at `at_ns`, or not with IPv6 (L1-L3, A4, O1).
+        """
+        if not self._store.lasting:
+            return None
+        for kind, name in names:
+            stored = None if name is None else self._store.find_account(kind, name)
+            if stored is None or name is None:
+                continue
+            account = documents.from_json(stored.document)
+            answer = admission(account, name, at_ns, self._settings, kind)
+            if not answer.may_attach:
+                raise RefusedError(f"attach: {answer.reason}")
+            if ipv6 and not answer.ipv6:
+                raise RefusedError(
+                    f"attach: contract {answer.contract} has no IPv6 connection option; its sessions are"
+                    " IPv4 only (O1)"
+                )
+            assert answer.line is not None
+            return views.to_book([account], at_ns, self._settings), answer.line
+        return None
 
     def enter(self, action: Action, at_ns: int) -> tuple[Effect, ...]:
         """What follows. RefusedError, and nothing is changed, where a rule does not allow it.

@@ -95,11 +95,12 @@ class Control:
         address: str | None = None,
         gateway: str | None = None,
     ) -> None:
-        """Open a session of a SIM, known from a subscriber file or new; it replaces an open one (N6).
+        """Open a session of a SIM; it replaces an open one (N6).
 
-        A new SIM joins `contract`, or a contract of its own with `plan` (default: the default plan).
+        The SIM is known from a subscriber file, or from the contract book in the coupon database, or new:
+        then it joins `contract`, or a contract of its own with `plan` (default: the default plan).
         `address` is an IPv4 or IPv6 address or an IPv6 /64; `gateway` the outer address to which
-        `teid_up` belongs. Raises UsageError.
+        `teid_up` belongs. Raises UsageError; RefusedError where the book does not let the line attach.
         """
         self._advance(at_ns)
         name = iccid or imsi
@@ -109,6 +110,9 @@ class Control:
         check_binding(given)
         self.book.refuse_replaced(iccid)
         line = self.book.known(iccid) or self.book.known(imsi)
+        if line is None:
+            names = (("iccid", iccid), ("imsi", imsi), ("msisdn", msisdn))
+            line = self._admitted(names, ":" in (address or ""))
         if line is None:
             code, plan = contract or name, plan or self.settings.default_plan
             owner = self.book.contracts.get(code) or self.population.add_contract(
@@ -122,6 +126,16 @@ class Control:
         line.bound = self.sessions.rebind(line.row, line.bound, given)
         line.address = address or line.address
         self.open_session(line.code, at_ns=at_ns)
+
+    def _admitted(self, names: tuple[tuple[str, str | None], ...], ipv6: bool) -> LineState | None:
+        """The line with one of these (kind, name) in the database's contract book; loads its account."""
+        found = self.bookkeeper.admit(names, ipv6, self.coupon_ns)
+        if found is None:
+            return None
+        account, line = found
+        new = tuple(c for c in account.contracts if c.code not in self.book.contracts)
+        self.population.load(Book(new), self.now_ns, self.coupon_ns)
+        return self.book.find(line)
 
     def _check_in_service(self, line: LineState) -> None:
         if not int(self.sims.rows[line.row]["flags"]) & SIM_IN_SERVICE:
