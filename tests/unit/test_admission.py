@@ -93,9 +93,10 @@ def test_a_new_card_attaches_and_the_old_one_no_more(tmp_path: Path) -> None:
 def test_ipv6_needs_the_option(tmp_path: Path) -> None:
     """O1: without it a session is IPv4 only"""
     address = "2001:db8:0:1::/64"
-    with Engine.open(pool=database(tmp_path)) as engine:
-        with pytest.raises(RefusedError, match="IPv6 connection option"):
-            engine.attach(iccid=OLD, address=address, at_ns=T0)
+    engine = Engine.open(pool=database(tmp_path))
+    with pytest.raises(RefusedError, match="IPv6 connection option"):
+        engine.attach(iccid=OLD, address=address, at_ns=T0)
+    engine.close()
     (tmp_path / "a.db").unlink()
     for rest in tmp_path.glob("a.db-*"):
         rest.unlink()
