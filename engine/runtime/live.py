@@ -7,7 +7,7 @@ a SIM's row before it is durable there. What a packet gets that comes before its
 (`pending`), and so is what happens when none comes: Credit-Control-Failure-Handling (RFC 8506 8.14).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine.accounting.sims import SimTable
@@ -101,14 +101,19 @@ class LiveQuota(Quota):
         self._failed.pop(line.code, None)
         if self._at_attach and flags & (SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON:
             self._ask_ahead(line)
+        else:
+            self._announce_next(line)
 
     def refill(self, line: LineState, calendar_ns: int) -> None:
         """A packet waits for more than the SIM's row has."""
         self._calendar_ns[line.code] = calendar_ns
+        row = self._sims.rows[line.row]
+        before = int(row["balance_bytes"])
         if self.alone:
             self._asker.collect()
         if line.ready_bytes:
             self._fill(line)
+        if int(row["balance_bytes"]) > before:
             return
         self._ask_ahead(line, needed=True)
         if line.code in self._failed:
@@ -134,8 +139,7 @@ class LiveQuota(Quota):
         """
         if line.closed:
             return
-        if line.code not in self._marking and line.ready_bytes == 0 and line.reserve_bytes > 0:
-            self._announce(line)
+        self._announce_next(line)
         flags = int(self._sims.rows[line.row]["flags"])
         may = flags & _MAY_ASK == _MAY_ASK and not line.contract.empty
         few = self.held_bytes(line) < max(self._settings.threshold_bytes, 1)
@@ -143,11 +147,11 @@ class LiveQuota(Quota):
         if may and few and line.code not in self._asking:
             self._ask_slice(line)
 
-    def _announce(self, line: LineState) -> None:
+    def _announce_next(self, line: LineState) -> None:
+        """Announce the next step of what the SIM holds, unless one is ready or under way."""
+        if line.ready_bytes or not line.reserve_bytes or line.code in self._marking:
+            return
         step = min(self._step_bytes, line.reserve_bytes)
-        row = self._sims.rows[line.row]
-        used = self.used_bytes(line)
-        mark = (line.code, used, used + max(0, int(row["balance_bytes"])) + step)
         self._marking.add(line.code)
 
         def done(answer: Any) -> None:
@@ -163,6 +167,14 @@ class LiveQuota(Quota):
             if int(self._sims.rows[line.row]["balance_bytes"]) == 0:
                 self._fill(line)
 
+        self._announce(line, step, done)
+
+    def _announce(self, line: LineState, step: int, done: Callable[[Any], None]) -> None:
+        """Say how far the line may go with what is in its row and `step` bytes more (G4)."""
+        used = self.used_bytes(line)
+        ahead = max(0, int(self._sims.rows[line.row]["balance_bytes"])) + step
+        given = line.initial_balance_bytes + line.granted_bytes - line.settled_bytes
+        mark = (line.code, used, min(used + ahead, given))
         self._asker.ask(lambda: self._direct.mark([mark]), done)
 
     def _ask_slice(self, line: LineState) -> None:
@@ -202,8 +214,13 @@ class LiveQuota(Quota):
             self._lent[line.code] = lent - repaid
         line.reserve_bytes += grant.granted_bytes - repaid
         if repaid and not line.closed:
-            self._announce(line)
+            # It is used already, or may be at any time: the database must not take it for left.
+            self._announce(line, 0, lambda answer: self._noted(line, answer))
         self._ask_ahead(line)
+
+    def _noted(self, line: LineState, answer: Any) -> None:
+        if isinstance(answer, PoolError):
+            self._note_failure(line)
 
     def _note_failure(self, line: LineState) -> None:
         """The database refused or did not answer; with `retry-and-terminate` it is asked once more."""

@@ -1,81 +1,15 @@
 """A live gateway: no packet waits for the coupon database (Gy: threshold, pending, failure handling)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
 
-from engine import clock
 from engine.errors import PoolFenced
 from engine.pool.store import StoreOptions, open_store
-from engine.runtime import Engine, store_options
 from engine.units import MB
-from tests.support.gateway import (
-    DNS,
-    HIGH,
-    MS,
-    T0,
-    book,
-    gateway,
-    line,
-    packet,
-    play,
-    settings,
-    sim,
-    train,
-)
-
-KB = 1024
-BIG = 65_000
-"""bytes of a packet of which 161 make a slice"""
-WIDE = replace(HIGH, burst_bytes=500_000_000, queue_bytes=500_000_000)
-
-
-def live(path: Path, coupon_bytes: int, answer_ms: int = 5_000, **pool: Any) -> Engine:
-    """A live engine on the database in this file; SIM a has a session and has asked for nothing.
-
-    `pool` are settings of the table of that name.
-    """
-    base = settings(high=WIDE, high_bps=10**11)
-    made = replace(base, pool=replace(base.pool, answer_ms=answer_ms, **pool))
-    store = open_store(f"sqlite:///{path}", store_options(made, "live"))
-    engine = gateway(book(line(), coupon_bytes=coupon_bytes), settings=made, store=store, live=True)
-    engine.switch_coupon("a", on=False, at_ns=T0)  # or the attach would ask for a slice
-    engine.open_session("a", at_ns=T0)
-    engine.switch_coupon("a", on=True, at_ns=T0)
-    return engine
-
-
-def answered(engine: Engine) -> None:
-    """Let every question be answered, and those that the answers give rise to."""
-    for _ in range(4):
-        engine.quota.store.settings()  # answered after all that was asked before
-        engine.flush()
-
-
-@contextmanager
-def busy(path: Path) -> Iterator[None]:
-    """Another process writes, so that the database does not answer."""
-    other = apsw.Connection(str(path))
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
-
-
-def bursts(engine: Engine, count: int, size: int = BIG) -> list[str]:
-    """Verdicts on so many packets, each a batch of its own, with answers in between."""
-    found = []
-    for number in range(count):
-        found += play(engine, packet(engine.now_ns + MS + number, length=size))
-        answered(engine)
-    return found
+from tests.support.gateway import DNS, MS, T0, packet, play, sim, train
+from tests.support.live import BIG, KB, answered, bursts, busy, live
 
 
 @pytest.mark.parametrize(
@@ -272,102 +206,3 @@ def test_many_small_packets_never_stop_for_the_database(tmp_path: Path) -> None:
         report = sim(engine)
         assert report["up"]["charged_bytes"] == 13 * MB
         assert report["up"]["dropped_packets"] > 0  # the slow queue is short
-
-
-def taken_over(path: Path, engine: Engine) -> None:
-    """Another gateway takes the line, after this one's lease."""
-    with apsw.Connection(str(path)) as other:
-        other.execute("UPDATE run SET lease_until_ns = 0")
-    thief = open_store(f"sqlite:///{path}", StoreOptions(gateway="thief"))
-    thief.open_line("hdd1", "a", 0)
-    thief.close()
-
-
-def test_a_gateway_that_was_fenced_cannot_open_a_session(tmp_path: Path) -> None:
-    """I4: it stops at once, instead of dropping this one line's packets"""
-    path = tmp_path / "a.db"
-    engine = live(path, MB)
-    taken_over(path, engine)
-    engine.population.book.lines[0].closed = True
-    with pytest.raises(PoolFenced):
-        engine.open_session("a", at_ns=T0)
-    engine.close(clean=False)
-
-
-def test_a_quiet_gateway_extends_its_lease_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """G9, I4: whether or not there is traffic; a failure to do so is tried again in a moment"""
-    path = tmp_path / "a.db"
-    engine = live(path, MB, answer_ms=20, lease_s=3)
-
-    def lease_until() -> int:
-        with apsw.Connection(str(path)) as other:
-            return int(other.execute("SELECT max(lease_until_ns) FROM run").get)
-
-    begun = lease_until()
-    with busy(path):
-        later = clock.lease_ns() + 2 * 10**9
-        monkeypatch.setattr("engine.clock.lease_ns", lambda: later)
-        while not engine.quota._asker._answers:  # type: ignore[attr-defined]
-            pass  # the first can only be that it could not be extended
-        engine.flush()
-    while lease_until() == begun:
-        answered(engine)
-    monkeypatch.undo()
-    engine.close()
-
-
-def test_shards_take_answers_between_batches_only(tmp_path: Path) -> None:
-    """G8: another shard may be at work on the rows that an answer changes"""
-    base = settings(high=WIDE, high_bps=10**11)
-    store = open_store(f"sqlite:///{tmp_path}/a.db")
-    engine = gateway(book(line(), coupon_bytes=MB), settings=base, store=store, live=True, shards=2)
-    assert play(engine, packet(T0)) == ["slow"]
-    answered(engine)
-    assert play(engine, packet(T0)) == ["charged"]
-    engine.close()
-
-
-def test_an_answer_for_a_session_that_has_ended_asks_for_nothing_more(tmp_path: Path) -> None:
-    """D8"""
-    path = tmp_path / "a.db"
-    with live(path, 40 * MB, threshold_bytes=10 * MB) as engine:
-        with busy(path):
-            play(engine, packet(T0))  # asked, and not answered yet
-            engine.book.lines[0].closed = True
-        answered(engine)
-        assert sim(engine)["grants"] == 1
-        assert engine.book.lines[0].ready_bytes == 0
-        engine.book.lines[0].closed = False
-
-
-def test_a_failure_after_the_contract_was_found_empty_changes_nothing(tmp_path: Path) -> None:
-    """D5, F7: it stays marked"""
-    path = tmp_path / "a.db"
-    with live(path, 500, answer_ms=20, threshold_bytes=0) as engine:
-        play(engine, packet(T0))
-        answered(engine)
-        assert play(engine, packet(T0)) == ["charged"]
-        with busy(path):
-            engine.quota._ask_slice(engine.book.lines[0])  # type: ignore[attr-defined]
-            engine.book.lines[0].contract.empty = True
-            answered_while_busy(engine)
-        assert engine.quota._failed == {"a": 1}  # type: ignore[attr-defined]
-
-
-def answered_while_busy(engine: Engine) -> None:
-    """Wait for the asker without a call to the store, which would fail as well."""
-    engine.quota._asker.settled()  # type: ignore[attr-defined]
-
-
-def test_packets_are_slow_between_a_failure_and_the_second_try(tmp_path: Path) -> None:
-    """G5: retry-and-terminate"""
-    path = tmp_path / "a.db"
-    with live(path, 40 * MB, answer_ms=20) as engine:
-        with busy(path):
-            play(engine, packet(T0))
-            engine.quota._failed["a"] = 1  # type: ignore[attr-defined]
-            engine.quota._set(engine.book.lines[0], 0)  # type: ignore[attr-defined]
-            assert play(engine, packet(T0, length=10)) == ["slow"]
-        answered(engine)
