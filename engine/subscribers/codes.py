@@ -32,16 +32,30 @@ def next_code(kind: Kind, taken: Iterable[str]) -> str:
     A code is not given twice, so `taken` holds those of ended contracts and removed lines too (`of`).
     RefusedError when the numbers are used up.
     """
-    prefix = PREFIXES[kind]
-    numbers = (
-        int(code[len(prefix) :])
-        for code in taken
-        if code.startswith(prefix) and _NUMBER.fullmatch(code, len(prefix))
-    )
-    number = max(numbers, default=0) + 1
-    if number > _NUMBER_MAX:
-        raise refused("codes-out", what=TITLES[kind])
-    return f"{prefix}{number:08}"
+    return Numbers(kind, taken).next()
+
+
+class Numbers:
+    """Codes of a kind, one after the other, beyond all that are taken; for many at once."""
+
+    def __init__(self, kind: Kind, taken: Iterable[str]) -> None:
+        self._kind = kind
+        prefix = PREFIXES[kind]
+        self._last = max(
+            (
+                int(code[len(prefix) :])
+                for code in taken
+                if code.startswith(prefix) and _NUMBER.fullmatch(code, len(prefix))
+            ),
+            default=0,
+        )
+
+    def next(self) -> str:
+        """The next code; RefusedError when the numbers are used up."""
+        self._last += 1
+        if self._last > _NUMBER_MAX:
+            raise refused("codes-out", what=TITLES[self._kind])
+        return f"{PREFIXES[self._kind]}{self._last:08}"
 
 
 def of(account: Account) -> list[tuple[Kind, str]]:

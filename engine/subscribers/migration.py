@@ -6,7 +6,7 @@ A customer file is TOML: `[[customer]]` with `[[customer.contract]]` and `[[cust
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, TypeAdapter
 
@@ -188,14 +188,23 @@ def migrate(
     book = {account.mio_id: account for account in accounts}
     taken = {code for account in book.values() for _, code in codes.of(account)}
     taken |= {customer.mio_id for customer in customers if customer.mio_id is not None}
+    free = _Free(codes.Numbers(codes.MIO, taken), codes.Numbers(codes.CONTRACT, taken))
+    moved = {code: account.mio_id for account in book.values() for code in account.migrated}
     outcomes = []
     for customer in customers:
-        _check_first(customer, book.values())
-        outcome = _moved(customer, book, taken, Desk(_nobody(), now_ns, settings))
+        _check_first(customer, moved)
+        outcome = _moved(customer, book, free, Desk(_nobody(), now_ns, settings))
         book[outcome.account.mio_id] = outcome.account
-        taken |= {code for _, code in codes.of(outcome.account)}
+        moved |= dict.fromkeys(outcome.account.migrated, outcome.account.mio_id)
         outcomes.append(outcome)
     return outcomes
+
+
+class _Free(NamedTuple):
+    """Codes that nobody has yet."""
+
+    accounts: codes.Numbers
+    contracts: codes.Numbers
 
 
 def _nobody() -> Account:
@@ -203,9 +212,8 @@ def _nobody() -> Account:
     return Account("", registered_ns=0, changed_ns=0)
 
 
-def _check_first(customer: Customer, accounts: Iterable[Account]) -> None:
-    """No contract is moved twice, whatever is repeated."""
-    moved = {code: account.mio_id for account in accounts for code in account.migrated}
+def _check_first(customer: Customer, moved: dict[str, str]) -> None:
+    """No contract is moved twice, whatever is repeated; `moved` says to which mioID each went."""
     for contract in customer.contracts:
         if contract.code in moved:
             mio_id = moved[contract.code]
@@ -213,15 +221,13 @@ def _check_first(customer: Customer, accounts: Iterable[Account]) -> None:
             raise refused("migrated", customer=name, contract=contract.code, mio_id=mio_id)
 
 
-def _moved(customer: Customer, book: dict[str, Account], taken: set[str], desk: Desk) -> Outcome:
-    account, told = _target(customer, book, taken, desk)
+def _moved(customer: Customer, book: dict[str, Account], free: _Free, desk: Desk) -> Outcome:
+    account, told = _target(customer, book, free, desk)
     effects = [*told]
-    given = set(taken) | {account.mio_id}
     for legacy in customer.contracts:
         for service, moving in _by_service(customer, legacy, desk.settings).items():
             check_contracts(account, service, 1, desk)
-            code = codes.next_code(codes.CONTRACT, given)
-            given.add(code)
+            code = free.contracts.next()
             contract, opened = _contract_of(code, service, legacy, moving, desk)
             account = replace(account, contracts=(*account.contracts, contract))
             effects += opened
@@ -230,13 +236,13 @@ def _moved(customer: Customer, book: dict[str, Account], taken: set[str], desk: 
 
 
 def _target(
-    customer: Customer, book: dict[str, Account], taken: set[str], desk: Desk
+    customer: Customer, book: dict[str, Account], free: _Free, desk: Desk
 ) -> tuple[Account, Effects]:
     """The account that gets the contracts, brought forward; a new one for who has none."""
     now_ns = desk.now_ns
     if customer.mio_id is None:
         oldest = min(customer.contracts, key=lambda one: (one.started, one.code))
-        mio_id = codes.next_code(codes.MIO, taken)
+        mio_id = free.accounts.next()
         account, opened = open_account(mio_id, now_ns, oldest.password, oldest.address)
         return replace(account, completed_ns=now_ns), list(opened)
     if customer.mio_id not in book:

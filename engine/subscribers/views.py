@@ -104,9 +104,9 @@ def from_book(
         if account.mio_id in mio_ids:
             raise refused("account-known", mio_id=account.mio_id)
     accounts: dict[str, Account] = {}
+    numbers = codes.Numbers(codes.MIO, taken | mio_ids)
     for contract in book.contracts:
-        mio_id = contract.mio_id or codes.next_code(codes.MIO, taken | mio_ids)
-        mio_ids.add(codes.check(codes.MIO, mio_id))
+        mio_id = codes.check(codes.MIO, contract.mio_id or numbers.next())
         taken_in = _taken_in(contract, taken, now_ns, settings)
         account = accounts.get(mio_id) or _opened(mio_id, taken_in.applied_ns, now_ns)
         desk = Desk(account, now_ns, settings)

@@ -204,6 +204,28 @@ def test_of_two_that_change_an_account_one_is_told_to_read_again(postgres: Clust
     pool.close()
 
 
+def test_who_made_an_account_second_waited_and_is_told_to_read_again(postgres: Cluster) -> None:
+    """A1: the same new mioID from two desks; the second had looked before the first was done."""
+    url = postgres.emptied()
+    store = operator(url)
+    with psycopg.connect(url) as other:
+        other.execute("INSERT INTO pktoll.account VALUES ('MA00000001', 1, 'by the other')")
+        found: list[object] = []
+
+        def ask() -> None:
+            found.extend(together(lambda: save(store, 1, 1)))
+
+        waiting = threading.Thread(target=ask)
+        waiting.start()
+        with psycopg.connect(url, autocommit=True) as watch:
+            while not watch.execute(WAITS).fetchall():
+                pass
+        other.commit()
+        waiting.join()
+    assert "it was changed by another process" in str(found[0])
+    store.close()
+
+
 def save(store: CouponStore, version: int, writer: int) -> None:
     account = Account("MA00000001", version, f"by {writer}")
     store.save_account(account, [], BookEntry("MA00000001", version, 5, "change", ""))
