@@ -26,7 +26,7 @@ _GATEWAY_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CLAIM = "SELECT pg_catalog.pg_try_advisory_lock({}, {})"
 _CONFLICT_S = 0.002
 _LET_GO_S = 0.005
-_LET_GO_TRIES = 20
+_LET_GO_TRIES = 100
 """how often the name of a gateway that may have ended just now is asked for again"""
 _TERMINATE = "SELECT pg_catalog.pg_terminate_backend({})"
 LINES_AT_ONCE = 10_000
