@@ -36,18 +36,6 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def run(url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A command on that database."""
-    return commands(url, capfd, monkeypatch)
-
-
-@pytest.fixture
-def shown(run: Run) -> Shown:
-    """The JSON document of a command."""
-    return documents(run)
-
-
-@pytest.fixture
 def both(url: str, tmp_path: Path) -> tuple[str, str]:
     """A database of each kind, filled alike."""
     urls = (f"sqlite:///{tmp_path / 'coupons.db'}", url)

@@ -1,6 +1,5 @@
 """`pktoll pool balance`, `history` and `usage`: what was given, bought and used, and what is left."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from engine import calendar
 from engine.units import MB
 from tests.support import ledgers
 from tests.support.command import Ended, call, environment, spawn
+from tests.support.desk import documents
 from tests.support.ledgers import CONTRACT, EMPTY, FIRST, MONTH_NS, NOW_NS, OTHER, SECOND
 
 Pool = Callable[..., Ended]
@@ -26,28 +26,9 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def pool(url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Pool:
-    """`pktoll pool …` on that database, on 5 November 2013 at 9:00, on a wide terminal."""
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def run(name: str, *arguments: str) -> Ended:
-        times = () if name == "audit" or "--at" in arguments else ("--at", AT)
-        return call(capfd, "pool", name, *arguments, "--pool", url, *times)
-
-    return run
-
-
-@pytest.fixture
 def shown(pool: Pool) -> Callable[..., dict[str, Any]]:
     """The JSON document of a command that ends well."""
-
-    def run(*arguments: str) -> dict[str, Any]:
-        done = pool(*arguments, "--format", "json")
-        assert (done.status, done.err) == (0, "")
-        read: dict[str, Any] = json.loads(done.out)
-        return read
-
-    return run
+    return documents(pool)
 
 
 # --- balance, history, usage (Q1-Q4) ----------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from engine import calendar
 from engine.units import MB
 from tests.support.command import MS, frame, write
-from tests.support.desk import CONTRACT, LINE, SECOND, Run, Shown, commands, documents
+from tests.support.desk import CONTRACT, LINE, SECOND, Run, Shown, commands
 from tests.support.packets import TIME_NS
 
 AT = ("--at", str(TIME_NS + 10**9))
@@ -42,12 +42,6 @@ EVENTS = [
 def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """A command on the database of the test."""
     return commands(f"sqlite:///{tmp_path / 'coupons.db'}", capfd, monkeypatch)
-
-
-@pytest.fixture
-def shown(run: Run) -> Shown:
-    """The JSON document of a command."""
-    return documents(run)
 
 
 def replay(folder: Path, run: Run, first_ms: int, events: list[dict[str, Any]]) -> dict[str, Any]:

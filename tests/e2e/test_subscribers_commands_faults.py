@@ -28,7 +28,6 @@ from tests.support.desk import (
     Run,
     Shown,
     commands,
-    documents,
     everything,
     import_family,
     sims,
@@ -50,12 +49,6 @@ def path(tmp_path: Path) -> Path:
 def run(path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """A command on that database."""
     return commands(f"sqlite:///{path}", capfd, monkeypatch)
-
-
-@pytest.fixture
-def shown(run: Run) -> Shown:
-    """The JSON document of a command."""
-    return documents(run)
 
 
 @pytest.fixture(autouse=True)

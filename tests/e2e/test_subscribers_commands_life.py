@@ -20,39 +20,12 @@ from tests.support.desk import (
     THIRD,
     Run,
     Shown,
-    commands,
     contract_of,
-    documents,
     everything,
     import_family,
     sims,
     states,
 )
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Where the database of the test is, or will be."""
-    return f"sqlite:///{tmp_path / 'coupons.db'}"
-
-
-@pytest.fixture
-def run(url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A command on that database."""
-    return commands(url, capfd, monkeypatch)
-
-
-@pytest.fixture
-def shown(run: Run) -> Shown:
-    """The JSON document of a command."""
-    return documents(run)
-
-
-@pytest.fixture
-def family(run: Run, project: Path) -> None:
-    """The family of three SIMs and a Minimum Start contract, imported."""
-    import_family(run, project)
-
 
 # --- a customer's life ------------------------------------------------------------------------------
 
