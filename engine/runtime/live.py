@@ -25,6 +25,7 @@ from engine.pool.store import CouponStore, Grant, Notice
 from engine.runtime.asker import AskedStore, Asker
 from engine.runtime.lines import LineState
 from engine.runtime.quota import Quota
+from engine.units import NS_PER_S
 
 _MAY_ASK = SIM_COUPON_ON | SIM_IN_SERVICE | SIM_ATTACHED
 """flags of a SIM to which slices are handed out (D8)"""
@@ -39,7 +40,7 @@ class LiveQuota(Quota):
     def __init__(
         self, store: CouponStore, sims: SimTable, first_slice: str, settings: Pool
     ) -> None:
-        self._asker = Asker(store, settings.lease_s * 1_000_000_000 // 3)
+        self._asker = Asker(store, settings.lease_s * NS_PER_S // 3)
         self._direct = store
         super().__init__(AskedStore(store, self._asker), sims, first_slice, settings)
         self._settings = settings

@@ -7,13 +7,12 @@ import numpy.typing as npt
 
 from engine.accounting.sims import SimTable
 from engine.calendar import day_of, day_start_ns
+from engine.runtime.coupons import NEVER_NS
 from engine.runtime.lines import LineBook
 from engine.runtime.quota import Quota
 from engine.runtime.shards import Shards
 
 Rows = npt.NDArray[Any]
-
-NEVER_NS = (1 << 63) - 1
 
 
 class UsageDays:
