@@ -5,6 +5,7 @@ from engine.pool import postgres_statements as sql
 from engine.pool.bounds import checked_text, checked_time
 from engine.pool.postgres import Row
 from engine.pool.postgres_session import Session
+from engine.pool.refusals import check_repeated, removed
 from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, SliceState
 from engine.units import SLICE_BYTES_MAX
 
@@ -54,35 +55,18 @@ class Grants(Session):
         if not is_on:
             self.fenced()
         if known_id is not None:
-            self._check_repeated(said, known)
+            run_id, known_line, known_contract, of_this_opening = known
+            names = known_line, known_contract
+            runs = run_id, self.run_id
+            check_repeated(said["request"], (line, contract), names, runs, of_this_opening)
             return Grant(known_id, known_bytes)
         if line_run != self.run_id:
             raise PoolError(f"line {line}: not opened in this run; call open_line first")
         if owner != contract:
             raise PoolError(f"line {line}: belongs to contract {owner}, not to {contract}")
         if row[12] is not None:
-            raise PoolError(f"line {line}: was removed for good (L4); give it a new code")
+            raise removed(str(line))
         return NOTHING if row[10] is None else Grant(row[10], row[11])
-
-    def _check_repeated(self, said: dict[str, object], known: list[object]) -> None:
-        """PoolError for a request that may not be answered again (I3, F9)."""
-        run_id, line, contract, of_this_opening = known
-        request = said["request"]
-        if (said["line"], said["contract"]) != (line, contract):
-            raise PoolError(
-                f"request {request}: granted to line {line} of contract {contract},"
-                f" now asked for line {said['line']} of contract {said['contract']}"
-            )
-        if run_id != self.run_id:
-            raise PoolError(
-                f"request {request}: granted in run {run_id}, this is run {self.run_id};"
-                " its slice is in the balance that open_line returned, make a new request id"
-            )
-        if not of_this_opening:
-            raise PoolError(
-                f"request {request}: line {line} was open elsewhere since; its slice is in the"
-                " balance that open_line returns, make a new request id"
-            )
 
     def slices(self, line: str) -> list[SliceState]:
         """The line's opening entry and slices, oldest first."""

@@ -10,9 +10,13 @@ from engine.pool import postgres_state_statements as state_sql
 from engine.pool.bounds import checked_bytes, checked_text, checked_time
 from engine.pool.postgres_session import LINES_AT_ONCE, Session
 from engine.pool.postgres_statements import ADD_CONTRACTS
-
-_Opening = tuple[str, str, int]
-"""contract, line, balance of a line that is new"""
+from engine.pool.refusals import (
+    Opening,
+    checked_openings,
+    new_openings,
+    open_elsewhere,
+    removed,
+)
 
 
 class LineRow(NamedTuple):
@@ -62,18 +66,11 @@ class Lines(Session):
 
     def open_lines(self, lines: Sequence[tuple[str, str, int]]) -> list[int]:
         """Open many lines (C7, I4, I8). See `CouponStore.open_lines`."""
-        asked = [
-            (
-                checked_text("contract", contract),
-                checked_text("line", line),
-                checked_bytes(f"line {line}: balance", balance),
-            )
-            for contract, line, balance in lines
-        ]
+        asked = checked_openings(lines)
         self.require_run()
         return self.call(lambda again: self._open_lines(asked))
 
-    def _open_lines(self, asked: list[_Opening]) -> list[int]:
+    def _open_lines(self, asked: list[Opening]) -> list[int]:
         codes = list(dict.fromkeys(line for _, line, _ in asked))
         with self.db.transaction():
             self.prove()
@@ -90,11 +87,11 @@ class Lines(Session):
                 balances |= dict(self.db.run(sql.ON_SIM, said))
         return [balances[line] for _, line, _ in asked]
 
-    def _entered(self, asked: list[_Opening], codes: list[str]) -> dict[str, LineRow]:
+    def _entered(self, asked: list[Opening], codes: list[str]) -> dict[str, LineRow]:
         """Take over the runs that have lines open, enter those that are new; the lines known before."""
         while True:
             known = self._found(codes)
-            new = list(self._checked_openings(asked, known).values())
+            new = list(new_openings(asked, known, self._check_opening).values())
             self._take_over(list(known.values()))
             if new:
                 self.db.run("SAVEPOINT openings")
@@ -111,31 +108,11 @@ class Lines(Session):
             found |= {row[0]: LineRow(*row) for row in rows}
         return found
 
-    def _checked_openings(
-        self, asked: list[_Opening], known: dict[str, LineRow]
-    ) -> dict[str, _Opening]:
-        """Lines that are new, each once; PoolError, before anything is written, for what is refused."""
-        new: dict[str, _Opening] = {}
-        for opening in asked:
-            contract, line, _ = opening
-            row = known.get(line)
-            if row is None:
-                owner = new.setdefault(line, opening)[0]
-            else:
-                owner = row.contract
-                self._check_opening(row)
-            if owner != contract:
-                raise PoolError(f"line {line}: belongs to contract {owner}, not to {contract}")
-        return new
-
     def _check_opening(self, row: LineRow) -> None:
         if row.removed_ns is not None:
-            raise PoolError(f"line {row.code}: was removed for good (L4); give it a new code")
+            raise removed(row.code)
         if self._elsewhere(row) and not row.is_over:
-            raise PoolError(
-                f"line {row.code}: open at gateway {row.gateway}; end its session there, or wait until"
-                " that gateway has been silent for the length of its lease"
-            )
+            raise open_elsewhere(row.code, row.gateway)
 
     def _elsewhere(self, row: LineRow) -> bool:
         """Whether another run has the line open."""
@@ -148,7 +125,7 @@ class Lines(Session):
             self.take_over(run_id, gateway)
         return bool(runs)
 
-    def _enter(self, new: Sequence[_Opening]) -> bool:
+    def _enter(self, new: Sequence[Opening]) -> bool:
         """Enter lines that are new, with what is on their SIMs already (C7); False if one is there."""
         said: dict[str, object] = {
             "contracts": [contract for contract, _, _ in new],

@@ -4,6 +4,7 @@ from engine.errors import PoolError
 from engine.pool import sqlite_journal as journal
 from engine.pool import sqlite_statements as sql
 from engine.pool.bounds import checked_text, checked_time
+from engine.pool.refusals import check_repeated
 from engine.pool.sqlite import Row
 from engine.pool.sqlite_lines import LineRow, Lines
 from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, SliceState
@@ -62,21 +63,8 @@ class Grants(Lines):
     def _repeated(self, request_id: str, asked: tuple[str, str], known: Row) -> Grant:
         """The answer to a request that was granted before (I3, F9)."""
         slice_id, granted, run_id, line, contract, of_this_opening = known
-        if asked != (line, contract):
-            raise PoolError(
-                f"request {request_id}: granted to line {line} of contract {contract},"
-                f" now asked for line {asked[0]} of contract {asked[1]}"
-            )
-        if run_id != self.run_id:
-            raise PoolError(
-                f"request {request_id}: granted in run {run_id}, this is run {self.run_id};"
-                " its slice is in the balance that open_line returned, make a new request id"
-            )
-        if not of_this_opening:
-            raise PoolError(
-                f"request {request_id}: line {line} was open elsewhere since; its slice is in the"
-                " balance that open_line returns, make a new request id"
-            )
+        runs = run_id, self.run_id
+        check_repeated(request_id, asked, (line, contract), runs, of_this_opening)
         return Grant(slice_id, granted)
 
     def _parts(self, contract_id: int, now_ns: int) -> list[tuple[int, int]]:

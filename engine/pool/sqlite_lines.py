@@ -10,10 +10,14 @@ from engine.pool import sqlite_journal as journal
 from engine.pool import sqlite_run
 from engine.pool import sqlite_statements as sql
 from engine.pool.bounds import checked_bytes, checked_text, checked_time
+from engine.pool.refusals import (
+    Opening,
+    checked_openings,
+    new_openings,
+    open_elsewhere,
+    removed,
+)
 from engine.pool.sqlite_session import Session
-
-_Opening = tuple[str, str, int]
-"""contract, line, balance of a line that is new"""
 
 
 class LineRow(NamedTuple):
@@ -39,10 +43,6 @@ class LineRow(NamedTuple):
         return self.held_bytes - self.reported_bytes
 
 
-def _removed(line: str) -> str:
-    return f"line {line}: was removed for good (L4); give it a new code"
-
-
 class Lines(Session):
     """The part of the store that knows lines."""
 
@@ -52,18 +52,11 @@ class Lines(Session):
 
     def open_lines(self, lines: Sequence[tuple[str, str, int]]) -> list[int]:
         """Open many lines (C7, I4, I8). See `CouponStore.open_lines`."""
-        asked = [
-            (
-                checked_text("contract", contract),
-                checked_text("line", line),
-                checked_bytes(f"line {line}: balance", balance),
-            )
-            for contract, line, balance in lines
-        ]
+        asked = checked_openings(lines)
         self.require_run()
         with self.atomic:
             known = self._known(line for _, line, _ in asked)
-            new = self._checked_openings(asked, known)
+            new = new_openings(asked, known, self._check_opening)
             if self._take_over(known.values()):
                 known = self._known(line for _, line, _ in asked)
             self._add_lines(list(new.values()))
@@ -76,31 +69,11 @@ class Lines(Session):
         names = json.dumps(list(dict.fromkeys(codes)))
         return {row[0]: LineRow(*row) for row in self.db.run(sql.FIND_LINES, names)}
 
-    def _checked_openings(
-        self, asked: list[_Opening], known: dict[str, LineRow]
-    ) -> dict[str, _Opening]:
-        """Lines that are new, each once; PoolError, before anything is written, for what is refused."""
-        new: dict[str, _Opening] = {}
-        for opening in asked:
-            contract, line, _ = opening
-            row = known.get(line)
-            if row is None:
-                owner = new.setdefault(line, opening)[0]
-            else:
-                owner = row.contract
-                self._check_opening(row)
-            if owner != contract:
-                raise PoolError(f"line {line}: belongs to contract {owner}, not to {contract}")
-        return new
-
     def _check_opening(self, row: LineRow) -> None:
         if row.removed_ns is not None:
-            raise PoolError(_removed(row.code))
+            raise removed(row.code)
         if self._elsewhere(row) and row.lease_until_ns > self.now():
-            raise PoolError(
-                f"line {row.code}: open at gateway {row.gateway}; end its session there, or wait until"
-                " that gateway has been silent for the length of its lease"
-            )
+            raise open_elsewhere(row.code, row.gateway)
 
     def _elsewhere(self, row: LineRow) -> bool:
         """Whether another run has the line open."""
@@ -123,7 +96,7 @@ class Lines(Session):
         elif not row.is_open:
             self.db.run(sql.OPEN_LINE, row.line_id)
 
-    def _add_lines(self, new: list[_Opening]) -> None:
+    def _add_lines(self, new: list[Opening]) -> None:
         """Enter lines that are new, with what is on their SIMs already (C7), in a few statements."""
         if not new:
             return
@@ -162,7 +135,7 @@ class Lines(Session):
             raise PoolError(f"line {line}: not opened in this run; call open_line first")
         row = LineRow(*rows[0])
         if row.removed_ns is not None:
-            raise PoolError(_removed(line))
+            raise removed(line)
         return row
 
     def reported(self, line: str) -> int:
