@@ -1,8 +1,10 @@
 #!/bin/sh
-# Builds the peers into bench/build/; says which are left out, and what they need.
+# Builds the peers into bench/build/, or those that are named: bench/build.sh [NAME...]
+# Says which are left out, and what they need.
 set -u
 cd "$(dirname "$0")" || exit 1
 mkdir -p build
+wanted=$*
 cc=${CC:-cc}
 optimize='-std=gnu11 -O3 -Wall -Wextra'
 
@@ -12,13 +14,16 @@ if ! command -v "$cc" >/dev/null; then
 fi
 
 build() { # NAME CFLAGS LIBS
+    case " ${wanted:-$1} " in *" $1 "*) ;; *) return 0 ;; esac
     target=build/$1
     if [ "$target" -nt "peers/$1.c" ] && [ "$target" -nt peers/peer.h ]; then return 0; fi
     # shellcheck disable=SC2086  # flags are words
-    "$cc" $optimize $2 -march=native "peers/$1.c" -o "$target" $3 || {
-        rm -f "$target"
+    if "$cc" $optimize $2 -march=native "peers/$1.c" -o "$target.$$" $3; then
+        mv -f "$target.$$" "$target" # at once: another build may be going on
+    else
+        rm -f "$target" "$target.$$"
         echo "bench: $1 does not build: left out" >&2
-    }
+    fi
 }
 
 has_header() { printf '#include <%s>\n' "$1" | "$cc" -E - >/dev/null 2>&1; }
@@ -33,6 +38,9 @@ fi
 if pkg-config --exists libdpdk 2>/dev/null; then
     # The meter's functions are inline in the header: nothing of DPDK is linked or started.
     build meter_peer "$(pkg-config --cflags libdpdk)" ''
+    # Its profiles are made in the library, of which one object is linked in.
+    build meter_colours "$(pkg-config --cflags libdpdk)" '-l:librte_meter.a -lm'
+    build meter_rate "$(pkg-config --cflags libdpdk)" '-l:librte_meter.a -lm'
 else
-    echo "bench: no DPDK headers: meter_peer left out (apt-get install libdpdk-dev pkg-config)" >&2
+    echo "bench: no DPDK headers: meter_peer, meter_colours and meter_rate left out (apt-get install libdpdk-dev pkg-config)" >&2
 fi

@@ -31,6 +31,8 @@ PACKET_CUT = 8
 """flags: the capture holds only part of the packet; `length` was taken from its header"""
 PACKET_V6 = 16
 """flags: inner IPv6"""
+PACKET_FIRST = 32
+"""flags: the first fragment of a packet of which more fragments follow; `fragment` is valid here too"""
 
 PACKET = np.dtype(
     [
@@ -47,13 +49,29 @@ PACKET = np.dtype(
         ("protocol", "u1"),  # inner upper-layer protocol (IANA number)
         ("code", "u1"),  # verdict.NONE, or the drop code that the parser decided on
         ("flags", "u2"),
-        ("frame", "u4"),  # number of the frame in its capture, from 0, modulo 2^32
+        ("fragment", "u4"),  # identification of the fragmented packet (IPv4 16 bits, IPv6 32); else 0
     ]
 )
 """`length` is all that the engine knows of a packet's size. In rows of a capture it is the inner packet's
 IPv4 total length or IPv6 payload length + 40, or that of the outer packet around it (setting `count`);
 in rows of an embedding program it is what the program writes there, whatever `count` says."""
 assert PACKET.itemsize == CACHE_LINE
+
+FRAME = np.dtype(
+    [  # where a frame of a capture lies, for those who want its bytes; `wire` writes them on demand
+        ("number", "i8"),  # of the frame in its capture, from 1, as other tools number them
+        ("time_ns", "i8"),  # ns since 1970, as in its PACKET row
+        ("start", "i8"),  # offset of its first byte in the data it comes with
+        ("held", "i4"),  # byte    captured
+        ("wire", "i4"),  # byte    on the wire
+        ("network", "i4"),  # offset of the outermost IP header in the frame; -1 without one
+        ("payload", "i4"),  # offset of the packet that is charged (T-PDU) in the frame; -1 without one
+        ("packet", "i4"),  # index of its PACKET row in the batch; -1 where it has none
+        ("link", "i2"),  # link type (LINKTYPE_*)
+        ("code", "i2"),  # drop code of a frame without a row that should have been a packet, or 0
+    ],
+    align=True,
+)
 
 VERDICT = np.dtype(
     [
@@ -113,6 +131,19 @@ USAGE = np.dtype(
 )
 assert USAGE.itemsize == CACHE_LINE
 
+RATED = np.dtype(
+    [  # per SIM and rating group: what passed as exempt (X3); a chain of them from SHAPE.rated
+        ("packets", "i8", (2,)),  # packet  up and down                                        M
+        ("bytes", "i8", (2,)),  # byte    up and down                                        M
+        ("day", "i8"),  # JST day since 1970 of `today_bytes`                                M
+        ("today_bytes", "i8"),  # byte    passed as exempt that day, both directions         M
+        ("group", "i4"),  # index of the rating group
+        ("next", "i4"),  # the SIM's next row, 0 at the end of the chain
+        ("spare", "i8"),
+    ]
+)
+assert RATED.itemsize == CACHE_LINE
+
 WINDOW_DAYS = 4
 """today and the three days before: enough for both window modes of R3"""
 
@@ -120,12 +151,16 @@ SHAPE = np.dtype(
     [  # per SIM, at side; limiter state that a charged packet does not need
         ("exempt_credit", "i8", (2,)),  # bit-ns
         ("exempt_last_ns", "i8"),
+        ("rated", "i8"),  # first row in RATED, 0 while there is none
         ("charged_bytes", "i8", (2,)),  # byte carried over from SIM.charged
-        ("floor_ns", "i8", (2,)),  # ns; packets queued before the last change of rate are gone then
         ("day", "i8"),  # JST day since 1970 of the newest entry of slow_bytes
-        ("slow_bytes", "i8", (WINDOW_DAYS,)),  # byte carried in the slow state, at day % 4 (R1)
+        ("spare", "i8"),
+        ("slow_bytes", "i8", (WINDOW_DAYS,)),  # byte that counts towards R1, at day % 4
+        ("floor_ns", "i8", (2,)),  # ns; packets queued before the last change of rate are gone then
+        ("rest", "i8", (2,)),
     ]
 )
+assert SHAPE.itemsize == 2 * CACHE_LINE
 
 # --- what a plan becomes: settings only, no state -------------------------------------------------
 
@@ -151,6 +186,34 @@ RATE = np.dtype(
     ]
 )
 
+MARK_SRTCM = 0
+"""algorithm: single rate (RFC 2697): index 1 is the excess bucket, filled by what overflows from index 0"""
+MARK_TRTCM = 1
+"""algorithm: two rates (RFC 2698): index 1 is the peak bucket, with tokens of its own"""
+MARKS_PER_SIDE = 4
+"""MARKER rows of a side: at 4 * side + 2 * exempt + direction"""
+
+MARK_RATE = np.dtype(
+    [  # a policer's settings, at the same index as RATE; index 0 committed, 1 excess or peak
+        ("algorithm", "i8"),  # MARK_*
+        ("numerator", "i8", (2,)),  # numerator / denominator: token arrivals a ns
+        ("denominator", "i8", (2,)),
+        ("step", "i8", (2,)),  # byte    tokens that one arrival brings
+        ("fill_ns", "i8", (2,)),  # ns after which any bucket is full
+        ("size_bytes", "i8", (2,)),  # byte    CBS; EBS or PBS
+    ]
+)
+MARKER = np.dtype(
+    [
+        ("tokens", "i8", (2,)),  # byte    in the committed, and in the excess or peak bucket   M
+        ("phase", "i8", (2,)),  # ns * numerator since the last arrival, below denominator      M
+        ("last_ns", "i8"),  # ns since 1970 up to which tokens were counted                     M
+        ("rate", "i8"),  # the MARK_RATE row they stand for, plus 1; 0 before the first packet  M
+        ("spare", "i8", (2,)),
+    ]
+)
+assert MARKER.itemsize == CACHE_LINE
+
 # --- work for the meter kernel: a packet whose SIM and class are known ----------------------------
 
 WORK_DOWNLINK = 1
@@ -158,7 +221,10 @@ WORK_DOWNLINK = 1
 WORK_EXEMPT = 2
 WORK_QUIET = 4
 """flags: second leg of a packet between two SIMs; it is accounted but writes no verdict"""
-WORK_CODE_SHIFT = 8
+WORK_GROUP_SHIFT = 3
+WORK_GROUPS_MAX = 1 << 13
+"""flags: from bit 3 on, 13 bits with the index of an exempt packet's rating group"""
+WORK_CODE_SHIFT = 16
 """flags: above it the code; before metering that of a drop which is decided already, or 0"""
 
 WORK = np.dtype(
@@ -250,10 +316,23 @@ RANGE = np.dtype(
         ("first_lo", "i8"),
         ("last_hi", "i8"),
         ("last_lo", "i8"),
-        ("rule", "i8"),  # first entry in the table of rules
-        ("rules", "i8"),  # how many
+        ("rules", "i8"),  # first << 32 | the one after the last, in the table of rules
     ]
 )
+
+FRAGMENT = np.dtype(
+    [  # an exempt packet whose first fragment was seen: those that follow inherit (X4)
+        ("src_hi", "i8"),
+        ("src_lo", "i8"),
+        ("dst_hi", "i8"),
+        ("dst_lo", "i8"),
+        ("label", "i8"),  # IPv4: protocol << 32 | identification; IPv6: the identification
+        ("session", "i8"),  # SIM row << 1 | direction
+        ("until_ns", "i8"),  # ns since 1970; later it is forgotten, 0 where the row is free
+        ("group", "i8"),  # index of the rating group
+    ]
+)
+assert FRAGMENT.itemsize == CACHE_LINE
 
 # --- words between runtime and the kernels: one int64 array ----------------------------------------
 
@@ -287,9 +366,21 @@ CONTROL_STRAYS = 14
 """in, out: tunnels in the table that no session has"""
 CONTROL_BOUND = 15
 """in: addresses given to SIMs by name; while 0, only those of `--ue-net` prefixes are looked up"""
-CONTROL_DROPS = 16
+CONTROL_EXEMPT = 16
+"""out: legs of packets that are exempt, but for the caps"""
+CONTROL_RATED_NEXT = 17
+"""in, out: first free row of RATED"""
+CONTROL_POLICE = 18
+"""in: 1 where a policer stands in for the shaper (limiter = "police")"""
+CONTROL_EXEMPT_CHARGE = 19
+"""in: 1 where exempt packets are charged (X3)"""
+CONTROL_EXEMPT_COUNT = 20
+"""in: 1 where exempt packets of the slow state count towards the 3-day restriction (X3)"""
+CONTROL_DROPS = 24
 """out: from here packets and bytes dropped, two words a code"""
-CONTROL_WORDS = CONTROL_DROPS + 2 * 64
+CONTROL_CAPS = CONTROL_DROPS + 2 * 64
+"""in: from here the cap of each rating group, byte a SIM and JST day; 0 without"""
+CONTROL_WORDS = CONTROL_CAPS + 1
 
 STRAYS_MAX = 1 << 21
 """tunnels of no session that are listed; a flood of random TEIDs must not take all memory (B20)"""

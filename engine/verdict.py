@@ -1,63 +1,38 @@
 """Verdict codes: what becomes of a packet, one small integer each.
 
 Codes up to `FORWARD_MAX` let the packet out; higher ones drop it, and their names are the reasons in
-the report. Every code is named in `NAMES`, and the text after each says when it is given.
+the report. Every code is named in `NAMES`, and `WORDS` says when it is given.
 """
 
 NONE = 0
-"""not decided yet"""
 CHARGED = 1
-"""out at high speed, charged to the SIM's balance (P1)"""
 SLOW = 2
-"""out in the slow state, nothing charged (P2)"""
 EXEMPT = 3
-"""out at high speed, exempt from charging and slowing (X1)"""
 FORWARD_MAX = 3
 
 DROP_SHORT = 16
-"""a header runs past the end of the packet"""
 DROP_VERSION = 17
-"""GTP version is not 1"""
 DROP_PROTO = 18
-"""GTP' (protocol type 0) where GTP was expected"""
 DROP_EXT_LEN = 19
-"""a GTP extension header of length 0, or longer than the message"""
 DROP_EXT_COUNT = 20
-"""more than 8 GTP extension headers"""
 DROP_EXT_REQUIRED = 21
-"""an unknown GTP extension header that must be understood"""
 DROP_EMPTY = 22
-"""a G-PDU without a payload"""
 DROP_LEN = 23
-"""a length field that contradicts the bytes that are there"""
 DROP_NOSEQ = 24
-"""an Echo Request without a sequence number"""
 DROP_GTP_IN_GTP = 25
-"""a tunnelled packet that is itself addressed to a GTP-U port (N7)"""
 DROP_INFRA = 26
-"""a tunnelled packet addressed to the operator's own nodes (GTP-C, PFCP)"""
 DROP_IHL = 27
-"""IPv4 header length below 20 bytes or past the packet"""
 DROP_IPVER = 28
-"""the payload is neither IPv4 nor IPv6"""
 DROP_JUMBO = 29
-"""IPv6 with payload length 0, or a jumbogram option"""
 DROP_V6EXT = 30
-"""an IPv6 extension header chain that is too long, broken or forbidden"""
 DROP_SPOOF = 31
-"""the inner source is not the session's address (N7), or can be nobody's"""
 DROP_PEER = 32
-"""a known TEID, but from or to the wrong outer address"""
 DROP_TEID = 33
-"""no session has this TEID or address (N7)"""
 DROP_SUSPENDED = 34
-"""the line is suspended (L1)"""
 DROP_DETACHED = 35
-"""the line has no open session"""
 DROP_QUEUE = 36
-"""the SIM's queue is full: dropped from its tail (P4)"""
 DROP_PENDING = 37
-"""the coupon database has not answered yet, and the setting is to drop meanwhile (pending)"""
+DROP_POLICED = 38
 
 NAMES = {
     CHARGED: "charged",
@@ -85,7 +60,38 @@ NAMES = {
     DROP_DETACHED: "detached",
     DROP_QUEUE: "queue",
     DROP_PENDING: "pending",
+    DROP_POLICED: "policed",
 }
+
+WORDS = {
+    CHARGED: "out at high speed, charged to the SIM's balance (P1)",
+    SLOW: "out in the slow state, nothing charged (P2)",
+    EXEMPT: "out at high speed, exempt from charging and slowing (X1)",
+    DROP_SHORT: "a header runs past the end of the packet",
+    DROP_VERSION: "GTP version is not 1",
+    DROP_PROTO: "GTP' (protocol type 0) where GTP was expected",
+    DROP_EXT_LEN: "a GTP extension header of length 0, or longer than the message",
+    DROP_EXT_COUNT: "more than 8 GTP extension headers",
+    DROP_EXT_REQUIRED: "an unknown GTP extension header that must be understood",
+    DROP_EMPTY: "a G-PDU without a payload",
+    DROP_LEN: "a length field that contradicts the bytes that are there",
+    DROP_NOSEQ: "an Echo Request without a sequence number",
+    DROP_GTP_IN_GTP: "a tunnelled packet that is itself addressed to a GTP-U port (N7)",
+    DROP_INFRA: "a tunnelled packet addressed to the operator's own nodes (GTP-C, PFCP)",
+    DROP_IHL: "IPv4 header length below 20 bytes or past the packet",
+    DROP_IPVER: "the payload is neither IPv4 nor IPv6",
+    DROP_JUMBO: "IPv6 with payload length 0, or a jumbogram option",
+    DROP_V6EXT: "an IPv6 extension header chain that is too long, broken or forbidden",
+    DROP_SPOOF: "the inner source is not the session's address (N7), or can be nobody's",
+    DROP_PEER: "a known TEID, but from or to the wrong outer address",
+    DROP_TEID: "no session has this TEID or address (N7)",
+    DROP_SUSPENDED: "the line is suspended (L1)",
+    DROP_DETACHED: "the line has no open session",
+    DROP_QUEUE: "the SIM's queue is full: dropped from its tail (P4)",
+    DROP_PENDING: "the coupon database has not answered yet, and the setting is to drop meanwhile (pending)",
+    DROP_POLICED: 'marked red, or yellow where yellow is not let through (limiter = "police")',
+}
+"""what each code means, and in brackets the rule or the setting behind it"""
 
 CODES = 64
 """size of a table indexed by code"""
