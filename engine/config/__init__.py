@@ -1,7 +1,15 @@
 """Configuration: TOML to frozen, validated settings."""
 
 from engine.config.faults import Fault, Place
-from engine.config.loader import check, default_path, example, json_schema, load, show
+from engine.config.loader import (
+    check,
+    default_path,
+    example,
+    json_schema,
+    load,
+    load_exempt,
+    show,
+)
 from engine.config.model import (
     Endpoint,
     Exempt,
@@ -9,6 +17,8 @@ from engine.config.model import (
     Migration,
     Option,
     Plan,
+    Police,
+    RatingGroup,
     Restriction,
     Service,
     Settings,
@@ -26,6 +36,8 @@ __all__ = [
     "Option",
     "Place",
     "Plan",
+    "Police",
+    "RatingGroup",
     "Restriction",
     "Service",
     "Settings",
@@ -37,5 +49,6 @@ __all__ = [
     "example",
     "json_schema",
     "load",
+    "load_exempt",
     "show",
 ]

@@ -177,6 +177,7 @@ def _words(schema: dict[str, Any], node: dict[str, Any]) -> str:
         return "true or false"
     if kind == "array":
         some = ", at least one" if node.get("minItems") else ""
+        some += f", at most {node['maxItems']}" if "maxItems" in node else ""
         return f"a list{some} of: {_words(schema, _plain(schema, node['items']))}"
     if kind == "object":
         return f"a table with {', '.join(node['properties'])}"

@@ -5,14 +5,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from engine.config import rules
+from engine.config import exempt_rules, rules
 from engine.config.document import TomlPlaces, parse_toml, read_text
 from engine.config.faults import Fault, located, refuse, structural
-from engine.config.model import Settings
+from engine.config.model import Exempt, Settings
 from engine.errors import ConfigError
 
 FILE_NAME = "iijmio.toml"
-PARTIAL = ("Speed", "Limit", "SlowLimit", "Restriction", "Exempt", "Pool", "Terms", "Migration")
+PARTIAL = (
+    *("Speed", "Limit", "SlowLimit", "Police", "Restriction", "Exempt"),
+    *("Pool", "Terms", "Migration"),
+)
 """tables that are laid over the default ones key by key, so that no key of theirs is needed"""
 ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
 
@@ -55,7 +58,8 @@ def _examine(text: str, name: str) -> tuple[Settings | None, list[Fault]]:
     whole = _overlay(_defaults(), raw)
     places = TomlPlaces(text)
     settings, wrong = structural(ADAPTER, whole)
-    wrong = [*wrong, *rules.findings(whole, raw, places.locate)]
+    for room in (rules, exempt_rules):
+        wrong += room.findings(whole, raw, places.locate)
     return settings, located(wrong, name, places.locate)
 
 
@@ -64,16 +68,33 @@ def check(text: str, name: str) -> list[Fault]:
     return _examine(text, name)[1]
 
 
+def _settings(text: str, name: str) -> Settings:
+    settings, faults = _examine(text, name)
+    refuse(faults)
+    assert settings is not None
+    return settings
+
+
 def load(path: str | FilePath | None) -> Settings:
     """The settings in the file laid over the default ones; None: the default ones.
 
     ConfigError with one line for each fault: file, line, column, key, what is allowed.
     """
     where = default_path() if path is None else FilePath(path)
-    settings, faults = _examine(read_text(where), str(where))
-    refuse(faults)
-    assert settings is not None
-    return settings
+    return _settings(read_text(where), str(where))
+
+
+def load_exempt(path: str | FilePath) -> Exempt:
+    """The exempt list of a configuration file; all of it is checked, and nothing else is taken.
+
+    What the file's [exempt] leaves out is as in the default configuration. ConfigError as by `load`, and
+    for a file without that table: it would be another one than was meant.
+    """
+    text = read_text(path)
+    settings = _settings(text, str(path))
+    if "exempt" not in parse_toml(text, str(path))[0]:
+        raise ConfigError(f"{path}:1:1: exempt: is missing; write [[exempt.endpoint]] entries")
+    return settings.exempt
 
 
 def json_schema() -> dict[str, Any]:

@@ -29,6 +29,15 @@ BUNDLE_BYTES_MAX = 1 << 50
 """byte; a pebibyte a month, which can be credited four thousand times before int64 ends"""
 WATERMARK_BYTES_MIN = 65_536
 """byte; smaller steps would ask the database too often"""
+RATING_GROUPS_MAX = 4_096
+RATING_GROUP_MAX = (1 << 32) - 1
+"""Rating-Group is an Unsigned32 (RFC 8506 8.29); 0 is the group of what names none"""
+PEAK_PERCENT_MAX = 1_000
+EXEMPT_V6_BITS_MIN = 2
+"""shorter prefixes would cover more than the table of address ranges counts"""
+MAPPED_BITS = 96
+"""length of ::ffff:0:0/96, behind which RFC 4291 2.5.5.2 puts IPv4 addresses"""
+PORT_MAX = 65_535
 TEXT_MAX = 64
 YEAR_MIN, YEAR_MAX = 1970, 2261
 """times are int64 ns since 1970, which end in April 2262"""
@@ -48,7 +57,7 @@ def printable(text: str) -> str:
 def network(text: str) -> str:
     """The prefix in its canonical form; ValueError where it is none or host bits are set."""
     try:
-        return str(ipaddress.ip_network(text))
+        net = ipaddress.ip_network(text)
     except ValueError as error:
         if "host bits" in str(error):
             right = ipaddress.ip_network(text, strict=False)
@@ -58,6 +67,29 @@ def network(text: str) -> str:
         raise ValueError(
             f"{shown(text)} is no prefix; allowed: such as 192.0.2.0/24 or 2001:db8::/32"
         ) from None
+    if isinstance(net, ipaddress.IPv6Network):
+        _refuse_disguise(net)
+    return str(net)
+
+
+def _refuse_disguise(net: ipaddress.IPv6Network) -> None:
+    if net.network_address.scope_id is not None:
+        raise ValueError(f"{shown(str(net))} has a zone; leave out what follows %")
+    mapped = net.network_address.ipv4_mapped
+    if mapped is not None and net.prefixlen >= MAPPED_BITS:
+        plain = f"{mapped}/{net.prefixlen - MAPPED_BITS}"
+        raise ValueError(f"{net} is an IPv4 prefix in disguise; write {plain}")
+
+
+def exempt_network(text: str) -> str:
+    """A prefix as of `network`, that leaves at least half of the Internet to be paid for."""
+    canonical = network(text)
+    net = ipaddress.ip_network(canonical)
+    if isinstance(net, ipaddress.IPv6Network) and net.prefixlen < EXEMPT_V6_BITS_MIN:
+        raise ValueError(
+            f"{net} covers half of the Internet; allowed: /{EXEMPT_V6_BITS_MIN} or longer"
+        )
+    return canonical
 
 
 def day(value: datetime.date) -> datetime.date:
@@ -76,6 +108,8 @@ Text = Annotated[
 ]
 Flag = Annotated[bool, Field(strict=True)]
 Prefix = Annotated[str, Field(strict=True), AfterValidator(network)]
+ExemptPrefix = Annotated[str, Field(strict=True), AfterValidator(exempt_network)]
+Port = Annotated[int, _integer(1, PORT_MAX)]
 Rate = Annotated[int, _integer(1, RATE_BPS_MAX)]
 Volume = Annotated[int, _integer(0, BYTES_MAX)]
 Yen = Annotated[int, _integer(0, 10_000_000)]
@@ -135,27 +169,72 @@ class Restriction:
 
 
 @dataclass(frozen=True, slots=True)
+class Police:
+    """A policer in place of the shaper: nothing waits, what is over the rate is marked (RFC 2697, 2698).
+
+    CIR and CBS are the rate and `burst_bytes` of the SIM's state.
+    peak_percent: PIR, in percent of the rate (rfc2698 only).
+    excess_burst_bytes: EBS (rfc2697) or PBS (rfc2698).
+    yellow: what becomes of packets between the two; red ones are always dropped.
+    tokens: "rte_meter" counts in whole periods as DPDK does, "exact" without any rounding.
+    """
+
+    __pydantic_config__ = STRICT
+
+    marker: Literal["rfc2697", "rfc2698"] = "rfc2697"
+    peak_percent: Annotated[int, _integer(100, PEAK_PERCENT_MAX)] = 200
+    excess_burst_bytes: Annotated[int, _integer(0, BUCKET_BYTES_MAX)] = 0
+    yellow: Literal["pass", "drop"] = "drop"
+    tokens: Literal["rte_meter", "exact"] = "rte_meter"
+
+
+@dataclass(frozen=True, slots=True)
+class RatingGroup:
+    """Exempt traffic that is counted together (RFC 8506 8.29), and how much of it a SIM may have.
+
+    cap_bytes_per_day: per SIM and JST day, both directions; what is beyond is not exempt. 0: no cap.
+    """
+
+    __pydantic_config__ = STRICT
+
+    id: Annotated[int, _integer(1, RATING_GROUP_MAX)]
+    name: Text
+    cap_bytes_per_day: Volume = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Network-side addresses that are neither charged nor slowed (X1, X2).
 
     `ports` empty: every port, and packets without ports; "any" with `ports`: those of UDP and TCP.
+    `rating_group` 0: the group without a number, which has no cap.
     """
 
     __pydantic_config__ = STRICT
 
     name: Text
-    prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
+    prefixes: Annotated[tuple[ExemptPrefix, ...], Field(min_length=1)]
     protocol: Literal["udp", "tcp", "any"] = "any"
-    ports: tuple[Annotated[int, _integer(1, 65_535)], ...] = ()
+    ports: tuple[Port, ...] = ()
+    rating_group: Annotated[int, _integer(0, RATING_GROUP_MAX)] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Exempt:
-    """The exempt endpoints (X2)."""
+    """The exempt endpoints (X2), and what being exempt means (X3).
+
+    charge: their packets are charged all the same, and only keep the speed.
+    count: those carried in the slow state count towards the 3-day restriction.
+    """
 
     __pydantic_config__ = STRICT
 
     endpoints: Annotated[tuple[Endpoint, ...], Field(alias="endpoint")]
+    charge: Flag = False
+    count: Flag = False
+    rating_groups: Annotated[
+        tuple[RatingGroup, ...], Field(alias="rating_group", max_length=RATING_GROUPS_MAX)
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +355,7 @@ class Settings:
 
     __pydantic_config__ = STRICT
 
-    count: Literal["inner-ip", "outer-ip"]
+    count: Literal["inner-ip", "outer-ip", "frame", "l4-payload"]
     first_slice: Literal["attach", "first-packet"]
     default_plan: Text
     ue_nets: tuple[Prefix, ...]
@@ -290,6 +369,8 @@ class Settings:
     options: Annotated[tuple[Option, ...], Field(alias="option")] = ()
     terms: Terms = Terms()
     migration: Migration = Migration()
+    limiter: Literal["shape", "police"] = "shape"
+    police: Police = Police()
 
     def plan(self, name: str) -> Plan:
         """The plan of that name; KeyError where there is none."""

@@ -5,13 +5,12 @@ whatever does not have the type that it needs.
 """
 
 import datetime
-import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, TypeGuard
 
 from engine import units
-from engine.config.faults import Finding, Locate, Path, shown
-from engine.config.model import CREDIT_LIMIT, RATE_BPS_MAX
+from engine.config.faults import Finding, Locate, Path, dotted, shown
+from engine.config.model import BUCKET_BYTES_MAX, CREDIT_LIMIT, RATE_BPS_MAX
 
 RATE_OF_HIGH = ("high_down_bps", "high_up_bps")
 
@@ -23,12 +22,11 @@ def findings(raw: dict[str, Any], own: dict[str, Any], locate: Locate) -> list[F
     """
     return [
         *_default_plan(raw, own),
-        *repeated(_names(raw, ("plan",)), "plan", locate),
-        *repeated(_names(raw, ("exempt", "endpoint")), "exempt endpoint", locate),
-        *_overlaps(raw, locate),
+        *repeated(names(raw, ("plan",)), "plan", locate),
         *_credit(raw, own),
-        *repeated(_names(raw, ("service",)), "service", locate),
-        *repeated(_names(raw, ("option",)), "option", locate),
+        *_police(raw, own),
+        *repeated(names(raw, ("service",)), "service", locate),
+        *repeated(names(raw, ("option",)), "option", locate),
         *_services(raw, own),
         *_freeze(raw, own),
     ]
@@ -49,21 +47,22 @@ def tables(raw: object, path: tuple[str, ...]) -> Iterator[tuple[Path, dict[str,
             yield (*path, index), item
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """An integer, which a boolean is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _names(raw: object, path: tuple[str, ...]) -> Iterator[tuple[Path, object]]:
+def names(raw: object, path: tuple[str, ...]) -> Iterator[tuple[Path, object]]:
+    """Path and value of the name of each table in the list at `path`."""
     for where, table in tables(raw, path):
         yield (*where, "name"), table.get("name")
 
 
 def repeated(values: Iterable[tuple[Path, object]], what: str, locate: Locate) -> Iterator[Finding]:
-    """A finding for each text that stood earlier in the list; what is no text is passed over."""
-    first: dict[str, Path] = {}
+    """A finding for each text or integer that stood earlier in the list; others are passed over."""
+    first: dict[object, Path] = {}
     for path, value in values:
-        if not isinstance(value, str):
+        if not isinstance(value, str) and not is_integer(value):
             continue
         earlier = first.setdefault(value, path)
         if earlier != path:
@@ -73,66 +72,13 @@ def repeated(values: Iterable[tuple[Path, object]], what: str, locate: Locate) -
 
 def _default_plan(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:
     name = raw.get("default_plan")
-    names = [plan for _, plan in _names(raw, ("plan",)) if isinstance(plan, str)]
-    if isinstance(name, str) and names and name not in names:
+    plans = [plan for _, plan in names(raw, ("plan",)) if isinstance(plan, str)]
+    if isinstance(name, str) and plans and name not in plans:
         yield Finding(
             ("default_plan",) if "default_plan" in own else ("plan", 0),
             f"default_plan {shown(name)} is none of the plans; "
-            f"allowed: {', '.join(map(shown, names))}",
+            f"allowed: {', '.join(map(shown, plans))}",
         )
-
-
-class _Claim(NamedTuple):
-    """A prefix as numbers: sorted, one that holds another comes first."""
-
-    version: int
-    first: int
-    after: int
-    path: Path
-    protocol: str
-    ports: frozenset[int]
-
-    def meets(self, other: "_Claim") -> bool:
-        """Whether both match some packet, given that the prefixes overlap."""
-        protocols = self.protocol == other.protocol or "any" in (self.protocol, other.protocol)
-        ports = not self.ports or not other.ports or bool(self.ports & other.ports)
-        return protocols and ports
-
-
-def _claims(raw: object) -> Iterator[_Claim]:
-    for path, table in tables(raw, ("exempt", "endpoint")):
-        ports = table.get("ports", [])
-        prefixes = table.get("prefixes")
-        if not isinstance(ports, list) or not isinstance(prefixes, list):
-            continue
-        numbers = frozenset(port for port in ports if is_integer(port))
-        for index, prefix in enumerate(prefixes):
-            try:
-                net = ipaddress.ip_network(prefix if isinstance(prefix, str) else "")
-            except ValueError:
-                continue
-            first = int(net.network_address)
-            where = (*path, "prefixes", index)
-            protocol = str(table.get("protocol", "any"))
-            yield _Claim(net.version, first, first + net.num_addresses, where, protocol, numbers)
-
-
-def _overlaps(raw: object, locate: Locate) -> Iterator[Finding]:
-    """Prefixes that overlap are nested, so those around the current one form a stack."""
-    around: list[_Claim] = []
-    order = sorted(_claims(raw), key=lambda claim: (claim.version, claim.first, -claim.after))
-    for claim in order:
-        while around and (around[-1].version, around[-1].after) <= (claim.version, claim.first):
-            around.pop()
-        for other in around:
-            if claim.meets(other):
-                early, late = sorted((claim, other), key=lambda one: locate(one.path, False))
-                line = locate(early.path, False).line
-                yield Finding(
-                    late.path,
-                    f"overlaps the exempt prefix in line {line} for the same protocol and port",
-                )
-        around.append(claim)
 
 
 def _credit(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:
@@ -163,6 +109,46 @@ def _too_long(queue_ms: Any, rate_bps: Any, path: tuple[str, ...]) -> str:
         f"a queue of {queue_ms} ms at {rate_bps} bit/s is more than the limiter counts; "
         f"allowed at this rate: {'.'.join(path)} up to {most_ms}"
     )
+
+
+def _rates(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[tuple[Path, int, bool]]:
+    """Path and value (bit/s) of each rate that is one, and whether the file itself says it."""
+    for state in ("slow", "restricted"):
+        path = ("speed", state, "rate_bps")
+        rate = at(raw, path)
+        if is_integer(rate) and 1 <= rate <= RATE_BPS_MAX:
+            yield path, rate, at(own, path) is not None
+    for where, plan in tables(raw, ("plan",)):
+        for key in RATE_OF_HIGH:
+            rate = plan.get(key)
+            if is_integer(rate) and 1 <= rate <= RATE_BPS_MAX:
+                yield (*where, key), rate, "plan" in own
+
+
+def _police(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:
+    """A marker's rates are whole bytes a second, and one with two buckets has something in both."""
+    two = at(raw, ("police", "marker")) == "rfc2698"
+    peak_bytes = ("police", "excess_burst_bytes")
+    if two and at(raw, peak_bytes) == 0 and is_integer(at(raw, peak_bytes)):
+        key = "marker" if at(own, peak_bytes) is None else "excess_burst_bytes"
+        what = "rfc2698 needs a peak bucket (PBS): excess_burst_bytes is 0"
+        yield Finding(("police", key), f"{what}; allowed: 1 .. {BUCKET_BYTES_MAX}")
+    if raw.get("limiter") != "police":
+        return
+    peak = ("police", "peak_percent")
+    percent = at(raw, peak)
+    for path, rate, said in _rates(raw, own):
+        if rate < units.BITS_PER_BYTE:
+            what = f"a policer counts whole bytes a second; {dotted(path)} is {rate}"
+            allowed = f"{units.BITS_PER_BYTE} .. {RATE_BPS_MAX}"
+            yield Finding(path if said else ("limiter",), f"{what}; allowed: {allowed}")
+        if two and is_integer(percent) and rate * percent // 100 > RATE_BPS_MAX:
+            what = f"{percent} % of {dotted(path)} is more than {RATE_BPS_MAX} bit/s"
+            most = RATE_BPS_MAX * 100 // rate
+            yield Finding(
+                path if at(own, peak) is None else peak,
+                f"{what}; allowed: peak_percent up to {most}, or a lower rate",
+            )
 
 
 def _services(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:

@@ -16,12 +16,14 @@ from engine.config.faults import (
     shown,
     structural,
 )
+from engine.config.loader import load_exempt
+from engine.config.model import Exempt
 from engine.errors import ConfigError
 from engine.subscribers import moment
 from engine.subscribers.jsonlines import JsonLines
-from engine.subscribers.model import EVENTS, Book, Event
+from engine.subscribers.model import SAID, Book, Event, ExemptFile, ReloadExempt
 
-ADAPTERS: dict[str, TypeAdapter[Event]] = {do: TypeAdapter(kind) for do, kind in EVENTS.items()}
+ADAPTERS: dict[str, TypeAdapter[Any]] = {do: TypeAdapter(kind) for do, kind in SAID.items()}
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (*JSON_SUFFIXES, ".toml")
 
@@ -31,6 +33,30 @@ class _Known(NamedTuple):
 
     contracts: frozenset[str]
     lines: frozenset[str]
+
+
+class _Lists:
+    """Exempt lists, each read once however many events name it."""
+
+    def __init__(self, folder: FilePath) -> None:
+        self._folder = folder
+        self._read: dict[str, Exempt | str] = {}
+
+    def event(self, said: ExemptFile, path: Path) -> tuple[Event | None, list[Finding]]:
+        """The event with its list; or a finding with the first fault of that, which has its place."""
+        found = self._read.get(said.file)
+        if found is None:
+            found = self._read[said.file] = self._load(said.file)
+        if isinstance(found, str):
+            return None, [Finding((*path, "file"), found)]
+        return ReloadExempt(said.at_ns, said.file, found), []
+
+    def _load(self, name: str) -> Exempt | str:
+        try:
+            return load_exempt(self._folder / name)
+        except ConfigError as error:
+            first, *more = str(error).splitlines()
+            return f"{first} (and {len(more)} more)" if more else first
 
 
 class _Document(NamedTuple):
@@ -61,13 +87,13 @@ def _time(raw: dict[str, Any], path: Path) -> tuple[int, list[Finding]]:
         return 0, [Finding((*path, "at"), str(error))]
 
 
-def _event(raw: Any, path: Path) -> tuple[Event | None, list[Finding]]:
+def _event(raw: Any, path: Path, lists: _Lists) -> tuple[Event | None, list[Finding]]:
     if not isinstance(raw, dict):
         return None, [Finding(path, f"{shown(raw)} is no event; allowed: a table with at and do")]
     do = raw.get("do")
-    if not isinstance(do, str) or do not in EVENTS:
+    if not isinstance(do, str) or do not in SAID:
         said = shown(do) if "do" in raw else "nothing"
-        what = f"{said} is not among the things to do; allowed: {', '.join(EVENTS)}"
+        what = f"{said} is not among the things to do; allowed: {', '.join(SAID)}"
         return None, [Finding((*path, "do"), what)]
     fields = dict(raw)
     wrong: list[Finding] = []
@@ -80,10 +106,14 @@ def _event(raw: Any, path: Path) -> tuple[Event | None, list[Finding]]:
         if found.path == ("at_ns",) and "at_ns" not in raw:
             what = f"is missing, and so is at; allowed: at, {moment.ALLOWED}"
         wrong.append(Finding((*path, *found.path), what, found.at_key))
+    if isinstance(event, ExemptFile) and not wrong:
+        return lists.event(event, path)
     return event, wrong
 
 
 def _stranger(event: Event, path: Path, known: _Known) -> list[Finding]:
+    if event.do == "exempt":
+        return []
     if event.do == "charge":
         key, code, codes = "contract", event.contract, known.contracts
     else:
@@ -119,10 +149,11 @@ def _examine(text: str, name: str, book: Book | None) -> tuple[list[Event], list
         raise ConfigError(f"{name}: an event file ends in {' or '.join(SUFFIXES)}; rename it")
     document = (_toml if suffix == ".toml" else _json)(text, name)
     known = _known(book)
+    lists = _Lists(FilePath(name).parent)
     events: list[Event] = []
     wrong: list[Finding] = []
     for path, raw in document.items:
-        event, found = _event(raw, path)
+        event, found = _event(raw, path, lists)
         wrong += found
         if event is None or found:
             continue
@@ -134,8 +165,9 @@ def _examine(text: str, name: str, book: Book | None) -> tuple[list[Event], list
 def check(text: str, name: str, book: Book | None = None) -> list[Fault]:
     """All that is wrong with an event file, in the order of the text.
 
-    With a book, lines and contracts must be in it. ConfigError where `name` ends in none of
-    `SUFFIXES`.
+    With a book, lines and contracts must be in it. Exempt lists are read, from the folder of the file
+    that `name` names, and what is wrong in one is a fault of the events that name it. ConfigError
+    where `name` ends in none of `SUFFIXES`.
     """
     return _examine(text, name, book)[1]
 

@@ -7,7 +7,7 @@ files (`[[contract]]`, `[[contract.coupon]]`, `[[contract.line]]`).
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -17,15 +17,18 @@ from engine.config.model import (
     STRICT,
     YEAR_MAX,
     YEAR_MIN,
+    Exempt,
     Flag,
     Text,
     Volume,
+    printable,
 )
 from engine.config.model import Date as Day
 
 TEID_MAX = (1 << 32) - 1
 TIME_NS_MAX = 9_214_646_400_000_000_000 - 1
 """ns; the last one of the year 2261 in UTC"""
+PATH_MAX = 1_024
 CHARGES_MAX = 30
 """additional coupons that one event can buy: the most of a calendar month (C3)"""
 
@@ -118,6 +121,9 @@ Teid = Annotated[int, Field(strict=True, ge=1, le=TEID_MAX)]
 Address = Annotated[str, Field(strict=True), AfterValidator(address)]
 OuterAddress = Annotated[str, Field(strict=True), AfterValidator(outer_address)]
 Month = Annotated[str, Field(strict=True), AfterValidator(month)]
+FileName = Annotated[
+    str, Field(strict=True, min_length=1, max_length=PATH_MAX), AfterValidator(printable)
+]
 TimeNs = Annotated[int, Field(strict=True, ge=0, le=TIME_NS_MAX)]
 
 
@@ -274,9 +280,30 @@ class ReplaceSim:
     do: Literal["replace-sim"] = "replace-sim"
 
 
-Event = Switch | Charge | Suspend | Resume | Attach | Detach | ReplaceSim
+@dataclass(frozen=True, slots=True)
+class ExemptFile:
+    """What an event file says of another exempt list: where it is, from the event file's folder."""
+
+    __pydantic_config__ = STRICT
+
+    at_ns: TimeNs
+    file: FileName
+    do: Literal["exempt"] = "exempt"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadExempt:
+    """From now on this exempt list holds (X2); `file` is what the event file calls it."""
+
+    at_ns: int
+    file: str
+    exempt: Exempt
+    do: Literal["exempt"] = "exempt"
+
+
+Event = Switch | Charge | Suspend | Resume | Attach | Detach | ReplaceSim | ReloadExempt
 """tell them apart by class or by `do`; both narrow the type"""
-EVENTS: dict[str, type[Event]] = {
+SAID: dict[str, type[Any]] = {
     "switch": Switch,
     "charge": Charge,
     "suspend": Suspend,
@@ -284,4 +311,6 @@ EVENTS: dict[str, type[Event]] = {
     "attach": Attach,
     "detach": Detach,
     "replace-sim": ReplaceSim,
+    "exempt": ExemptFile,
 }
+"""what an event file may say, by `do`"""

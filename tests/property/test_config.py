@@ -163,7 +163,7 @@ RULES = st.lists(
         st.sampled_from(("udp", "tcp", "any")),
         PORTS,
     ),
-    max_size=5,
+    max_size=8,
 )
 
 
@@ -174,11 +174,24 @@ def test_overlapping_exempt_rules_are_found(rules: list[tuple[str, str, list[int
         f'{{name = "{at}", prefixes = ["{prefix}"], protocol = "{protocol}", ports = {ports}}},\n'
         for at, (prefix, protocol, ports) in enumerate(rules)
     )
-    clash = any(
-        naive_clashes([prefix, other[0]])
-        and (protocol == other[1] or "any" in (protocol, other[1]))
-        and (not ports or not other[2] or set(ports) & set(other[2]))
-        for at, (prefix, protocol, ports) in enumerate(rules)
-        for other in rules[:at]
-    )
-    assert bool(config.check(text + "]\n", "c")) == bool(clash)
+
+    def clash(one: tuple[str, str, list[int]], other: tuple[str, str, list[int]]) -> bool:
+        return bool(
+            naive_clashes([one[0], other[0]])
+            and (one[1] == other[1] or "any" in (one[1], other[1]))
+            and (not one[2] or not other[2] or set(one[2]) & set(other[2]))
+        )
+
+    # Each that lies in one before it, the wider first, has a finding; it names one with which it clashes.
+    nested = sorted(range(len(rules)), key=lambda at: int(rules[at][0].partition("/")[2]))
+    clashing = [
+        at
+        for place, at in enumerate(nested)
+        if any(clash(rules[at], rules[other]) for other in nested[:place])
+    ]
+    faults = config.check(text + "]\n", "c")
+    assert len(faults) == len(clashing)
+    for fault in faults:
+        early = int(fault.what.partition("line ")[2].partition(" ")[0])
+        assert early < fault.line
+        assert clash(rules[fault.line - 3], rules[early - 3])

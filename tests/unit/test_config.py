@@ -45,24 +45,8 @@ def test_speeds_and_restriction_of_the_default() -> None:
     assert settings.speed.restricted.rate_bps == 50 * units.KBIT_PER_S
     assert settings.restriction == config.Restriction(enabled=True, effective="immediate")
     assert (settings.count, settings.first_slice) == ("inner-ip", "attach")
+    assert (settings.limiter, settings.police) == ("shape", config.Police())
     assert settings.plan(settings.default_plan).sims_max == 1
-
-
-def test_exempt_endpoints_have_the_ports_of_mail_web_and_dns() -> None:
-    """X1, X2"""
-    found = {
-        (endpoint.name.split("-")[0], endpoint.protocol, port)
-        for endpoint in config.load(None).exempt.endpoints
-        for port in endpoint.ports
-    }
-    assert found == {
-        *(("mail", "tcp", port) for port in (25, 110, 143, 465, 587, 993, 995)),
-        *(("web", "tcp", port) for port in (80, 443)),
-        *(("dns", protocol, 53) for protocol in ("udp", "tcp")),
-    }
-    prefixes = [p for end in config.load(None).exempt.endpoints for p in end.prefixes]
-    documentation = ("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8:")
-    assert all(prefix.startswith(documentation) for prefix in prefixes)
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -155,8 +139,15 @@ def test_schema_takes_what_load_takes_and_refuses_what_it_refuses() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     # What JSON has for a date is its text.
     validator.validate(json.loads(json.dumps(tomllib.loads(config.example()), default=str)))
-    validator.validate({"speed": {"slow": {"rate_bps": 1}}})
-    for wrong in ({"x": 1}, {"speed": {"slow": {"rate_bps": 0}}}, {"plan": [{"name": "a"}]}):
+    validator.validate({"speed": {"slow": {"rate_bps": 1}}, "police": {"peak_percent": 150}})
+    validator.validate({"exempt": {"charge": True, "rating_group": [{"id": 1, "name": "g"}]}})
+    wrong_group = {"exempt": {"rating_group": [{"id": 0, "name": "g"}]}}
+    for wrong in (
+        wrong_group,
+        {"x": 1},
+        {"speed": {"slow": {"rate_bps": 0}}},
+        {"plan": [{"name": "a"}]},
+    ):
         assert not validator.is_valid(wrong)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine import config
-from engine.config import document
+from engine.config import document, loader
 from engine.config.faults import FAULTS_SHOWN
 from engine.errors import ConfigError
 
@@ -31,7 +31,8 @@ def told(text: str) -> list[str]:
         ("colour = 1", "1:1: colour: unknown key; allowed: count, first_slice, default_plan,"),
         ("[speed.slow]\nrate = 1", "2:1: speed.slow.rate: unknown key, did you mean rate_bps?;"),
         ('"a\\nb" = 1', '1:1: "a\\nb": unknown key;'),
-        ('count = "ip"', '1:9: count: "ip" is not allowed; allowed: "inner-ip" or "outer-ip"'),
+        ('count = "ip"', '1:9: count: "ip" is not allowed; allowed: "inner-ip" or "outer-ip" or'),
+        ('limiter = "drop"', '1:11: limiter: "drop" is not allowed; allowed: "shape" or "police"'),
         (
             'first_slice = "x"',
             '1:15: first_slice: "x" is not allowed; allowed: "attach" or "first-',
@@ -143,80 +144,6 @@ def test_the_default_plan_is_one_of_the_plans() -> None:
     assert told(PLAN) == [f"1:3: plan[0]: {said}"]
 
 
-ENDPOINTS = """
-[exempt]
-endpoint = [
-  {{name = "a", prefixes = ["192.0.2.0/24", "2001:db8::/64"], protocol = "udp", ports = [53]}},
-  {{name = "b", prefixes = [{}], protocol = "{}", ports = {}}},
-]
-"""
-
-
-@pytest.mark.parametrize(
-    ("prefixes", "protocol", "ports"),
-    [
-        ('"192.0.2.0/24"', "udp", "[53]"),
-        ('"192.0.2.53"', "udp", "[52, 53]"),
-        ('"192.0.0.0/16"', "any", "[53]"),
-        ('"192.0.2.128/25"', "any", "[]"),
-        ('"2001:db8::5"', "udp", "[]"),
-    ],
-)
-def test_overlapping_exempt_prefixes_name_both_lines(
-    prefixes: str, protocol: str, ports: str
-) -> None:
-    """B79, X2: overlapping exempt rules"""
-    (line,) = told(ENDPOINTS.format(prefixes, protocol, ports))
-    assert line == (
-        "5:28: exempt.endpoint[1].prefixes[0]: "
-        "overlaps the exempt prefix in line 4 for the same protocol and port"
-    )
-
-
-@pytest.mark.parametrize(
-    ("prefixes", "protocol", "ports"),
-    [
-        ('"192.0.2.0/24"', "tcp", "[53]"),
-        ('"192.0.2.0/24"', "udp", "[54]"),
-        ('"192.0.3.0/24", "192.0.1.0/24"', "udp", "[53]"),
-        ('"0.0.0.0/8", "2001:db8:0:1::/64"', "udp", "[53]"),
-    ],
-)
-def test_exempt_prefixes_that_share_no_packet_are_fine(
-    prefixes: str, protocol: str, ports: str
-) -> None:
-    """X2"""
-    assert told(ENDPOINTS.format(prefixes, protocol, ports)) == []
-
-
-def test_a_prefix_inside_two_others_is_told_once_and_siblings_are_passed() -> None:
-    """X2"""
-    text = '[[exempt.endpoint]]\nname = "{}"\nprefixes = [\n{}]\n'
-    nested = '"10.0.0.0/9",\n"10.0.0.0/10",\n"10.64.0.0/10",\n"10.128.0.0/9",\n'
-    lines = told(text.format("a", nested))
-    assert [line.split(":")[0] for line in lines] == ["5", "6"]
-    assert all("in line 4" in line for line in lines)
-
-
-def test_an_endpoint_of_wrong_types_hides_nothing_else() -> None:
-    lines = told(
-        "[exempt]\nendpoint = [5,\n"
-        '{name = 5, prefixes = "x", ports = 5},\n'
-        '{name = "b", prefixes = [5, "x"], protocol = "sctp", ports = [true, 0]}]\n'
-    )
-    assert [line.split(": ")[:2] for line in lines] == [
-        ["2:13", "exempt.endpoint[0]"],
-        ["3:9", "exempt.endpoint[1].name"],
-        ["3:23", "exempt.endpoint[1].prefixes"],
-        ["3:36", "exempt.endpoint[1].ports"],
-        ["4:26", "exempt.endpoint[2].prefixes[0]"],
-        ["4:29", "exempt.endpoint[2].prefixes[1]"],
-        ["4:46", "exempt.endpoint[2].protocol"],
-        ["4:63", "exempt.endpoint[2].ports[0]"],
-        ["4:69", "exempt.endpoint[2].ports[1]"],
-    ]
-
-
 def test_a_queue_longer_than_the_limiter_counts_is_refused() -> None:
     """P4, U4: queue_ms times rate stays below 2^62 bit-ns"""
     fast = PLAN.replace("high_up_bps = 1_000_000", "high_up_bps = 100_000_000_000")
@@ -296,3 +223,109 @@ def test_load_refuses_with_a_line_for_each_fault_up_to_a_limit(tmp_path: Path) -
     assert lines[1].startswith(f"{path}:2:1: x1: unknown key")
     assert lines[-1] == f"{path}: 7 more faults"
     assert caught.value.exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            '[police]\nmarker = "rfc4115"',
+            '2:10: police.marker: "rfc4115" is not allowed; allowed: "rfc2697" or "rfc2698"',
+        ),
+        (
+            "[police]\npeak_percent = 99",
+            "2:16: police.peak_percent: 99 is not allowed; allowed: an integer 100 .. 1000",
+        ),
+        (
+            "[police]\nexcess_burst_bytes = 500_000_001",
+            "2:22: police.excess_burst_bytes: 500000001 is not allowed; allowed: an integer 0 .. 5000",
+        ),
+        (
+            "[police]\nyellow = true",
+            '2:10: police.yellow: true is not allowed; allowed: "pass" or "d',
+        ),
+        (
+            "[police]\ntokens = 1",
+            '2:10: police.tokens: 1 is not allowed; allowed: "rte_meter" or "ex',
+        ),
+        ("[police]\npir = 1", "2:1: police.pir: unknown key; allowed: marker, peak_percent, exc"),
+        (
+            '[police]\nmarker = "rfc2698"',
+            "2:10: police.marker: rfc2698 needs a peak bucket (PBS): excess_burst_bytes is 0; "
+            "allowed: 1 .. 500000000",
+        ),
+        (
+            '[police]\nexcess_burst_bytes = 0\nmarker = "rfc2698"',
+            "2:22: police.excess_burst_bytes: rfc2698 needs a peak bucket (PBS): excess_burst_bytes i",
+        ),
+        (
+            'limiter = "police"\n[speed.slow]\nrate_bps = 7',
+            "3:12: speed.slow.rate_bps: a policer counts whole bytes a second; speed.slow.rate_bps is 7; "
+            "allowed: 8 .. 100000000000",
+        ),
+        (
+            'limiter = "police"\n[speed.slow]\nrate_bps = 0',
+            "3:12: speed.slow.rate_bps: 0 is not allowed; allowed: an integer 1 .. 100000000000",
+        ),
+        (
+            'limiter = "police"\ndefault_plan = "p"\n'
+            + PLAN.replace("up_bps = 1_000_000", "up_bps = true"),
+            "9:15: plan[0].high_up_bps: true is not allowed; allowed: an integer 1 .. 100000000000",
+        ),
+        (
+            'limiter = "police"\ndefault_plan = "p"\n'
+            + PLAN.replace("up_bps = 1_000_000", "up_bps = 1"),
+            "9:15: plan[0].high_up_bps: a policer counts whole bytes a second; plan[0].high_up_bps is 1;",
+        ),
+    ],
+)
+def test_a_policer_has_settings_that_agree(text: str, fault: str) -> None:
+    """B79, P2, P4: RFC 2697 and 2698"""
+    (line,) = told(text)
+    assert line.startswith(fault)
+
+
+def test_a_policers_settings_are_fine_where_they_agree(tmp_path: Path) -> None:
+    """P4"""
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'limiter = "police"\n[police]\nmarker = "rfc2698"\nexcess_burst_bytes = 1\npeak_percent = 100\n'
+        "[speed.slow]\nrate_bps = 8\n"
+    )
+    settings = config.load(path)
+    assert settings.limiter == "police"
+    assert settings.police == config.Police("rfc2698", 100, 1, "drop", "rte_meter")
+    # A shaper has no whole bytes a second to keep to.
+    assert told("[speed.slow]\nrate_bps = 7") == []
+
+
+def test_a_peak_rate_is_within_what_the_marker_counts() -> None:
+    """B79, U4"""
+    two = 'limiter = "police"\n[police]\nmarker = "rfc2698"\nexcess_burst_bytes = 9\npeak_percent = {}\n'
+    fast = PLAN.replace("high_up_bps = 1_000_000", "high_up_bps = 100_000_000_000")
+    own = 'default_plan = "p"\nspeed.high.queue_ms = 1\n'
+    assert told(own + two.format(100) + fast) == []
+    assert told(own + two.format(101).replace("8", "7", 1) + fast) == []
+    (line,) = told(own + two.format(101) + fast)
+    assert line == (
+        "7:16: police.peak_percent: 101 % of plan[0].high_up_bps is more than 100000000000 bit/s; "
+        "allowed: peak_percent up to 100, or a lower rate"
+    )
+    # Said by the default configuration: the rate is what the file has.
+    (line,) = told(own + two[: two.index("peak")] + fast)
+    assert line.startswith("13:15: plan[0].high_up_bps: 200 % of plan[0].high_up_bps is more than")
+
+
+def test_a_rate_of_the_default_that_a_policer_cannot_have_is_told_at_the_limiter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B79: the file has no line for it"""
+    slow = tmp_path / "iijmio.toml"
+    slow.write_text(
+        config.example().replace("rate_bps = 200_000", "rate_bps = 7"), encoding="utf-8"
+    )
+    monkeypatch.setattr(loader, "default_path", lambda: slow)
+    (line,) = told('\nlimiter = "police"')
+    assert line.startswith(
+        "2:11: limiter: a policer counts whole bytes a second; speed.slow.rate_bps is 7"
+    )

@@ -1,5 +1,6 @@
 """Event files: verbs, times to the nanosecond, and every fault with its place."""
 
+import dataclasses
 import datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from engine.subscribers import (
     Attach,
     Charge,
     Detach,
+    ReloadExempt,
     ReplaceSim,
     Resume,
     Suspend,
@@ -21,6 +23,12 @@ from engine.subscribers import (
 
 AT = '"at": "2013-11-05T09:00:00+09:00"'
 NS = 1_383_609_600 * 10**9
+
+
+LIST = '[[exempt.endpoint]]\nname = "a"\nprefixes = ["192.0.2.0/24"]\n'
+EXEMPT = dataclasses.replace(
+    config.load(None).exempt, endpoints=(config.Endpoint("a", ("192.0.2.0/24",)),)
+)
 
 
 def told(text: str, name: str = "e.jsonl", book: subscribers.Book | None = None) -> list[str]:
@@ -51,8 +59,11 @@ def test_every_verb_in_either_format_sorted_by_time(tmp_path: Path) -> None:
         Switch(at_ns=5, line="a", on=True),
         Charge(at_ns=6, contract="c", coupons=30),
         ReplaceSim(at_ns=7, line="a", iccid="8981100000000000009"),
+        ReloadExempt(at_ns=8, file="list.toml", exempt=EXEMPT),
     ]
+    (tmp_path / "list.toml").write_text(LIST)
     lines = [
+        '{"at_ns": 8, "do": "exempt", "file": "list.toml"}',
         '{"at_ns": 7, "do": "replace-sim", "line": "a", "iccid": "8981100000000000009"}',
         '{"at_ns": 6, "do": "charge", "contract": "c", "coupons": 30}',
         "",
@@ -68,6 +79,7 @@ def test_every_verb_in_either_format_sorted_by_time(tmp_path: Path) -> None:
         assert events.load(path) == wanted
     path = tmp_path / "e.toml"
     path.write_text(
+        '[[event]]\nat_ns = 8\ndo = "exempt"\nfile = "list.toml"\n'
         '[[event]]\nat_ns = 7\ndo = "replace-sim"\nline = "a"\niccid = "8981100000000000009"\n'
         '[[event]]\nat_ns = 6\ndo = "charge"\ncontract = "c"\ncoupons = 30\n'
         + "".join(
