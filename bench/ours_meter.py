@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import clock, config, jit, layout
+from engine.accounting.sims import SideTables
 from engine.datapath.meter import meter
+from engine.shaper.markers import mark_table
 from engine.shaper.speeds import rate_table
 
 BATCH_ROWS = 16_384
@@ -27,24 +29,23 @@ class Tables(NamedTuple):
     """What the kernel works on."""
 
     sims: Rows
-    usage: Rows
-    shape: Rows
-    rates: Rows
+    sides: tuple[Rows, Rows, Rows, Rows]
+    settings: tuple[Rows, Rows]
     work: Rows
     control: npt.NDArray[np.int64]
 
 
 def _tables(sims: int) -> Tables:
-    rates = rate_table(config.load(None))
+    settings = config.load(None)
+    rates = rate_table(settings)
     rows = layout.aligned_zeros(sims, layout.SIM)
     rows["balance_bytes"] = 1 << 50
     rows["credit"] = rates["cap_credit"][0]
     rows["flags"] = layout.SIM_IN_SERVICE | layout.SIM_COUPON_ON | layout.SIM_ATTACHED
     return Tables(
         rows,
-        layout.aligned_zeros(4, layout.USAGE),
-        layout.aligned_zeros(2, layout.SHAPE),
-        rates,
+        SideTables(2).tables,
+        (rates, mark_table(settings)),
         layout.aligned_zeros(BATCH_ROWS, layout.WORK),
         np.zeros(layout.CONTROL_WORDS, dtype=np.int64),
     )
@@ -62,11 +63,11 @@ def _fill(batch: Rows, random: np.random.Generator, sims: int, time_ns: int) -> 
 
 def _meter(tables: Tables, batch: Rows) -> int:
     """Meter one batch; returns the ns that it took."""
-    sims, usage, shape, rates, _, control = tables
+    sims, sides, settings, _, control = tables
     control[layout.CONTROL_NEXT] = 0
     control[layout.CONTROL_WORK] = len(batch)
     begin_ns = clock.elapsed_ns()
-    meter(sims, usage, shape, rates, batch, control)
+    meter(sims, sides, settings, batch, control)
     took_ns = clock.elapsed_ns() - begin_ns
     if control[layout.CONTROL_STOP] != layout.STOP_END:
         raise SystemExit("bench: the kernel stopped, though every SIM holds enough")

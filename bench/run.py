@@ -1,12 +1,14 @@
 """The benchmarks: our code and its peers in C take turns on one core; medians and ranges.
 
-    ./dev bench [meter] [replay] [--rounds N] [--json] [--smoke]
+    ./dev bench [meter] [exempt] [replay] [--rounds N] [--json] [--smoke]
     ./dev bench grants [--pool postgresql://…] [--rounds N] [--json] [--smoke]
 
 `meter`: the metering kernel with the whole policy on beside DPDK's srTCM with counters and a quota,
-SIMs drawn uniformly. `replay`: a GTP-U capture in the page cache through `pktoll replay`, beside a
-loop over libpcap that only reads, one that looks into GTP-U and counts per TEID, and a bare copy of
-the file. `grants`: slices a second that a coupon database hands out (see `bench.grants`).
+SIMs drawn uniformly. `exempt`: the engine in memory with exempt lists of 0, 100 and 10 000 prefixes (the
+last is "pktoll"), by percent of exempt packets. `replay`: a GTP-U capture in the page cache through
+`pktoll replay`, beside a loop over libpcap that only reads, one that looks into GTP-U and counts per
+TEID, and a bare copy of the file. `grants`: slices a second that a coupon database hands out (see
+`bench.grants`).
 """
 
 import argparse
@@ -15,6 +17,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +28,9 @@ SCHEMA = "pktoll.bench/1"
 OURS = "pktoll"
 SIMS = (1_000, 100_000, 1_000_000, 10_000_000)
 METER_PACKETS = 1 << 20
+EXEMPT_ENTRIES = (0, 100, 10_000)
+EXEMPT_PERCENTS = (0, 1, 5, 50)
+"""of the packets go to entries of the longest list"""
 PEER_AHEAD = (16, 64)
 """packets between the peer's prefetch of a row and its use: a usual choice, and the best one found"""
 
@@ -72,6 +78,28 @@ def replay(packets: int, count: int, cores: set[int]) -> list[Row]:
     return found
 
 
+def exempt(packets: int, count: int) -> list[Row]:
+    """The engine with exempt lists of no, 100 and 10 000 prefixes, at growing shares of exempt packets."""
+    from bench import ours_exempt
+
+    found = []
+    for percent in EXEMPT_PERCENTS:
+        rounds_of = {
+            f"{entries} entries": ours_exempt.prepare(entries, packets, percent / 100)
+            for entries in EXEMPT_ENTRIES
+        }
+        runners: dict[str, Runner] = {
+            OURS if name == f"{EXEMPT_ENTRIES[-1]} entries" else name: _runner(one, packets)
+            for name, one in rounds_of.items()
+        }
+        found += rounds.take_turns("exempt", percent, runners, count)
+    return found
+
+
+def _runner(one_round: Callable[[], float], packets: int) -> Runner:
+    return lambda: Round(one_round(), packets)
+
+
 def _agree(found: list[Row]) -> None:
     """Two programs that look into GTP-U must have seen the same packets and bytes."""
     seen = {row.name: row.rounds[0][1:] for row in found if row.name in (OURS, "pcap_gtp")}
@@ -116,7 +144,9 @@ def print_table(found: list[Row]) -> None:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="pktoll beside programs in C")
-    parser.add_argument("sections", nargs="*", help="meter, replay (both without any), grants")
+    parser.add_argument(
+        "sections", nargs="*", help="meter, exempt, replay (all three without any), grants"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="rounds that are kept (default 7)")
     parser.add_argument("--sims", type=int, nargs="+", default=list(SIMS), help="for meter")
     parser.add_argument("--packets", type=int, default=capture.PACKETS, help="for replay")
@@ -126,9 +156,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("--smoke", action="store_true", help="tiny: only shows that all of it runs")
     options = parser.parse_args(arguments)
-    options.sections = options.sections or ["meter", "replay"]
-    if unknown := set(options.sections) - {"meter", "replay", "grants"}:
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are: meter, replay, grants")
+    options.sections = options.sections or ["meter", "exempt", "replay"]
+    if unknown := set(options.sections) - {"meter", "exempt", "replay", "grants"}:
+        parser.error(
+            f"no section {', '.join(sorted(unknown))}; there are: meter, exempt, replay, grants"
+        )
     return options
 
 
@@ -152,6 +184,9 @@ def main(arguments: list[str] | None = None) -> None:
         for sims in options.sims:
             print(f"bench: meter, {sims} SIMs ...", file=sys.stderr)
             found += meter(sims, meter_packets, options.rounds)
+    if "exempt" in options.sections:
+        print("bench: exempt lists ...", file=sys.stderr)
+        found += exempt(meter_packets, options.rounds)
     if "replay" in options.sections:
         print(f"bench: replay, {options.packets} packets ...", file=sys.stderr)
         found += replay(options.packets, options.rounds, cores)

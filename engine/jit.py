@@ -77,6 +77,11 @@ def rows(dtype: "np.dtype[Any]") -> Any:
     return numba.from_dtype(dtype)[::1]
 
 
+def tuple_of(*members: Any) -> Any:
+    """The numba type of a tuple of arrays: tables that belong together are handed over as one."""
+    return types.Tuple(members)
+
+
 def kernel(*arguments: Any) -> Callable[[Kernel], Kernel]:
     """Compile a batch kernel for exactly these argument types; `warm` does it ahead of the first call.
 

@@ -6,7 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import layout
-from engine.layout import CHARGED_PACKET, CHARGED_SHIFT, SHAPE, SIM, USAGE
+from engine.layout import (
+    CHARGED_PACKET,
+    CHARGED_SHIFT,
+    MARKER,
+    MARKS_PER_SIDE,
+    RATED,
+    SHAPE,
+    SIM,
+    USAGE,
+)
 
 Rows = npt.NDArray[Any]
 
@@ -42,16 +51,40 @@ class SimTable:
 
 
 class SideTables:
-    """Usage and limiter state that only some SIMs need. Row 0 stays unused: it means `none`."""
+    """Usage and limiter state that only some SIMs need. Row 0 stays unused: it means `none`.
 
-    def __init__(self, capacity: int = 1024) -> None:
+    `rated` has rows for the rating groups that SIMs have used; `marks` has more than one row only where
+    packets are policed.
+    """
+
+    def __init__(self, capacity: int = 1024, *, policed: bool = False) -> None:
         self.usage: Rows = layout.aligned_zeros(2 * capacity, USAGE)
         self.shape: Rows = layout.aligned_zeros(capacity, SHAPE)
+        self.rated: Rows = layout.aligned_zeros(1, RATED)
+        self.marks: Rows = layout.aligned_zeros(MARKS_PER_SIDE * capacity if policed else 1, MARKER)
+        self._policed = policed
 
-    def reserve(self, count: int) -> None:
-        """Make room for `count` side rows in all."""
+    @property
+    def tables(self) -> tuple[Rows, Rows, Rows, Rows]:
+        """As the meter takes them; valid until room is made."""
+        return self.usage, self.shape, self.rated, self.marks
+
+    def reserve(self, count: int, rated: int = 1) -> None:
+        """Make room for `count` side rows and `rated` rows of rating groups in all."""
         self.shape = grown(self.shape, count)
         self.usage = grown(self.usage, 2 * len(self.shape))
+        self.rated = grown(self.rated, rated)
+        if self._policed:
+            self.marks = grown(self.marks, MARKS_PER_SIDE * len(self.shape))
+
+    def rated_rows(self, sim: Any) -> list[Any]:
+        """A SIM's rows of RATED, by the index of the rating group."""
+        found = []
+        at = int(self.shape[int(sim["side"])]["rated"])
+        while at:
+            found.append(self.rated[at])
+            at = int(self.rated[at]["next"])
+        return sorted(found, key=lambda row: int(row["group"]))
 
     def charged_bytes(self, sim: Any, direction: int) -> int:
         """byte; charged to one SIM in one direction."""

@@ -9,53 +9,48 @@ result depends on where a batch ends.
 import numpy as np
 
 from engine import verdict
-from engine.accounting.bucket import (
-    change_rate,
-    held_credit,
-    queue_full,
-    refill,
-    refilled,
-    wait_ns,
-)
-from engine.accounting.counters import count_charged, count_delay, count_drop, side_of
-from engine.jit import i8s, kernel, leaf, prefetch, rows, unsigned
+from engine.accounting.bucket import refilled
+from engine.accounting.counters import side_of
+from engine.accounting.marker import mark_at
+from engine.datapath.answers import barred, drop
+from engine.datapath.exempted import counters_of, pass_exempt
+from engine.datapath.metered import GO_ON, may_pass, shape_packet, state_of
+from engine.datapath.policed import police_exempt, police_packet
+from engine.jit import i8s, kernel, leaf, prefetch, rows, tuple_of, unsigned
 from engine.layout import (
     CHARGED_PACKET,
-    CONTROL_DROPS,
     CONTROL_NEXT,
+    CONTROL_POLICE,
     CONTROL_STOP,
-    CONTROL_WINDOW_SKIP,
     CONTROL_WORK,
+    MARK_RATE,
+    MARKER,
     RATE,
-    RATE_HIGH,
-    RATE_RESTRICTED,
-    RATE_SLOW,
+    RATED,
     SHAPE,
     SIM,
     SIM_ATTACHED,
     SIM_BUCKET_SHIFT,
     SIM_COUPON_ON,
     SIM_DETACHED,
-    SIM_EMPTY,
     SIM_HELD,
     SIM_IN_SERVICE,
-    SIM_REGULATED,
     SIM_WAITING,
     STOP_ATTACH,
     STOP_END,
-    STOP_SLICE,
     USAGE,
-    WINDOW_DAYS,
     WORK,
     WORK_CODE_SHIFT,
     WORK_DOWNLINK,
     WORK_EXEMPT,
 )
-from engine.shaper.window import jst_day, restricted, roll
 from engine.units import CREDIT_PER_BYTE
 
 AHEAD = 64
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
+
+SIDE_AHEAD, RATED_AHEAD = 32, 12
+"""packets between asking for an exempt packet's side rows, and its rating group's row, and reading them"""
 
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
 _PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | SIM_WAITING | 3 << SIM_BUCKET_SHIFT
@@ -63,134 +58,66 @@ _CHARGED = verdict.CHARGED << WORK_CODE_SHIFT
 
 
 @leaf
-def decide(w, code, departure_ns, charged_bytes):  # type: ignore[no-untyped-def]
-    """Write the answer over the work row."""
-    w["time_ns"] = departure_ns
-    w["length"] = charged_bytes
-    w["flags"] = np.int64(w["flags"]) & ~(-1 << WORK_CODE_SHIFT) | code << WORK_CODE_SHIFT
-
-
-@leaf
-def drop(w, usage, control, code):  # type: ignore[no-untyped-def]
-    """Drop a packet of a known SIM; `usage` is the row of its direction."""
-    size = np.int64(w["length"])
-    count_drop(usage, size)
-    control[CONTROL_DROPS + 2 * code] += 1
-    control[CONTROL_DROPS + 2 * code + 1] += size
-    decide(w, code, np.int64(0), np.int64(0))
-    return np.int64(STOP_END)
-
-
-@leaf
-def barred(sim, w):  # type: ignore[no-untyped-def]
-    """Drop code of a packet that may not be looked at further, or 0."""
-    flags = np.int64(sim["flags"])
-    code = np.int64(w["flags"]) >> WORK_CODE_SHIFT
-    if code == 0 and flags & SIM_IN_SERVICE == 0:
-        code = np.int64(verdict.DROP_SUSPENDED)
-    if code == 0 and flags & SIM_DETACHED:
-        code = np.int64(verdict.DROP_DETACHED)
-    return code
-
-
-@leaf
-def pass_exempt(w, usage, shape, rates, high, control):  # type: ignore[no-untyped-def]
-    """An exempt packet: bounded by the high-speed rate in a bucket of its own (X1, X3, X4).
-
-    `high` is the RATE row of the SIM's uplink at high speed. A bucket of its own keeps exempt packets
-    from waiting behind the queue of the slow state.
-    """
+def pass_or_drop(sim, w, sides, side, settings, control):  # type: ignore[no-untyped-def]
+    """A packet that nothing bars: exempt, charged or slow; shaped or policed. Returns a STOP code."""
+    usage, shape, rated, marks = sides
+    rates, profiles = settings
     direction = np.int64(w["flags"]) & WORK_DOWNLINK
-    now_ns = np.int64(w["time_ns"])
-    size = np.int64(w["length"])
-    elapsed_ns = max(np.int64(0), now_ns - np.int64(shape["exempt_last_ns"]))
-    for d in (0, 1):
-        shape["exempt_credit"][d] = refilled(
-            np.int64(shape["exempt_credit"][d]), rates[high + d], elapsed_ns
-        )
-    shape["exempt_last_ns"] = now_ns
-    rate = rates[high + direction]
-    credit = np.int64(shape["exempt_credit"][direction]) - size * CREDIT_PER_BYTE
-    if queue_full(credit, np.int64(0), rate):
-        return drop(w, usage, control, verdict.DROP_QUEUE)
-    shape["exempt_credit"][direction] = credit
-    delay_ns = wait_ns(credit, np.int64(rate["rate_bps"]))
-    usage["packets"] += 1
-    usage["exempt_bytes"] += size
-    count_delay(usage, delay_ns)
-    decide(w, verdict.EXEMPT, now_ns + delay_ns, np.int64(0))
-    return np.int64(STOP_END)
+    mine = usage[2 * side + direction]
+    policed = control[CONTROL_POLICE] != 0
+    if np.int64(w["flags"]) & WORK_EXEMPT:
+        counts = counters_of(w, shape[side], rated, control)
+        if counts != 0 and policed:
+            tables = (mine, shape[side], marks)
+            at = mark_at(side, 1, direction)
+            return police_exempt(sim, w, tables, at, profiles, rated[counts], control)
+        if counts != 0:
+            return pass_exempt(sim, w, mine, shape[side], rates, rated[counts], control)
+    stop = may_pass(sim, w, mine, control)
+    if stop != GO_ON:
+        return stop
+    state = state_of(sim, shape[side], rates, control, np.int64(w["time_ns"]))
+    if policed:
+        return police_packet(sim, w, (mine, shape[side], marks), side, profiles, state, control)
+    return shape_packet(sim, w, mine, shape[side], rates, control, state)
 
 
 @leaf
-def state_of(sim, shape, rates, control, now_ns):  # type: ignore[no-untyped-def]
-    """Which speed holds for the SIM now (P1, P2, R1, R5); keeps the 3-day window up to date."""
-    flags = np.int64(sim["flags"])
-    if flags & SIM_COUPON_ON and np.int64(sim["balance_bytes"]) > 0:
-        return np.int64(RATE_HIGH)
-    roll(shape, jst_day(now_ns))
-    limit_bytes = np.int64(rates[np.int64(sim["profile"])]["restriction_bytes"])
-    if restricted(shape, control[CONTROL_WINDOW_SKIP], limit_bytes):
-        sim["flags"] = flags | SIM_REGULATED
-        return np.int64(RATE_RESTRICTED)
-    sim["flags"] = flags & ~SIM_REGULATED
-    return np.int64(RATE_SLOW)
-
-
-@leaf
-def pass_metered(sim, w, usage, shape, rates, control):  # type: ignore[no-untyped-def]
-    """A packet that is charged or slow. Returns a STOP code; stopped packets leave no trace."""
-    now_ns = np.int64(w["time_ns"])
-    size = np.int64(w["length"])
-    direction = np.int64(w["flags"]) & WORK_DOWNLINK
-    base = np.int64(sim["profile"])
-    if np.int64(sim["flags"]) & SIM_WAITING:
-        return drop(w, usage, control, verdict.DROP_PENDING)
-    asks = np.int64(sim["flags"]) & (SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON
-    if asks and np.int64(sim["balance_bytes"]) == 0:
-        return np.int64(STOP_SLICE)  # D1: it holds nothing, and whether it is fast depends on that
-    state = state_of(sim, shape, rates, control, now_ns)
-    bucket = np.int64(sim["flags"]) >> SIM_BUCKET_SHIFT & 3
-    refill(sim, rates, base + 2 * bucket, now_ns)
-    if state != bucket:
-        change_rate(sim, shape, rates, base, state)
-    rate = rates[base + 2 * state + direction]
-    credit = np.int64(sim["credit"][direction]) - size * CREDIT_PER_BYTE
-    if queue_full(credit, held_credit(sim, shape, rate, direction, now_ns), rate):
-        return drop(w, usage, control, verdict.DROP_QUEUE)
-    balance = np.int64(sim["balance_bytes"])
-    if state == RATE_HIGH and balance < size and asks:
-        return np.int64(STOP_SLICE)  # D7: takes the rest and continues on the next slice
-    sim["credit"][direction] = credit
-    delay_ns = wait_ns(credit, np.int64(rate["rate_bps"]))
-    count_delay(usage, delay_ns)
-    if state == RATE_HIGH:
-        charged = min(balance, size)
-        count_charged(sim, usage, shape, direction, charged, size - charged)
-        decide(w, verdict.CHARGED, now_ns + delay_ns, charged)
-    else:
-        usage["packets"] += 1
-        usage["slow_bytes"] += size
-        shape["slow_bytes"][np.int64(shape["day"]) % WINDOW_DAYS] += size
-        decide(w, verdict.SLOW, now_ns + delay_ns, np.int64(0))
-    return np.int64(STOP_END)
-
-
-@leaf
-def exceptional(sim, usage, shape, rates, w, control):  # type: ignore[no-untyped-def]
+def exceptional(sim, sides, settings, w, control):  # type: ignore[no-untyped-def]
     """Whatever is not a plain charged packet. Returns a STOP code."""
+    usage, shape, _, _ = sides
+    rates = settings[0]
     base = np.int64(sim["profile"])
     caps = rates[base]["cap_credit"], rates[base + 1]["cap_credit"]
     code = barred(sim, w)
     if code == 0 and np.int64(sim["flags"]) & SIM_ATTACHED == 0:
         return np.int64(STOP_ATTACH)
     side = side_of(sim, shape, control, np.int64(caps[0]), np.int64(caps[1]))
-    mine = usage[2 * side + (np.int64(w["flags"]) & WORK_DOWNLINK)]
     if code != 0:
-        return drop(w, mine, control, code)
-    if np.int64(w["flags"]) & WORK_EXEMPT:
-        return pass_exempt(w, mine, shape[side], rates, base, control)
-    return pass_metered(sim, w, mine, shape[side], rates, control)
+        return drop(w, usage[2 * side + (np.int64(w["flags"]) & WORK_DOWNLINK)], control, code)
+    return pass_or_drop(sim, w, sides, side, settings, control)
+
+
+@leaf
+def look_ahead(sims, sides, work, k, asked):  # type: ignore[no-untyped-def]
+    """Ask for the side rows of exempt packets up to SIDE_AHEAD after work row `k`; how far that has come.
+
+    Called from packets that need such rows themselves, so plain packets pay nothing for it.
+    """
+    usage, shape, rated, _ = sides
+    last = min(k + SIDE_AHEAD, len(work))
+    for j in range(max(asked, k + 1), last):
+        flags = np.int64(work[unsigned(j)]["flags"])
+        if flags & WORK_EXEMPT:
+            side = np.int64(sims[unsigned(work[unsigned(j)]["row"])]["side"])
+            prefetch(shape, unsigned(side))
+            prefetch(usage, unsigned(2 * side + (flags & WORK_DOWNLINK)))
+    near = min(k + RATED_AHEAD, last)
+    for j in range(max(asked - SIDE_AHEAD + RATED_AHEAD, k + 1), near):
+        if np.int64(work[unsigned(j)]["flags"]) & WORK_EXEMPT:
+            side = np.int64(sims[unsigned(work[unsigned(j)]["row"])]["side"])
+            prefetch(rated, unsigned(shape[unsigned(side)]["rated"]))
+    return last
 
 
 @leaf
@@ -229,23 +156,31 @@ def run_plain(sims, rates, work, first, count):  # type: ignore[no-untyped-def]
     return k
 
 
-@kernel(rows(SIM), rows(USAGE), rows(SHAPE), rows(RATE), rows(WORK), i8s)
-def meter(sims, usage, shape, rates, work, control):  # type: ignore[no-untyped-def]
+SIDES = tuple_of(rows(USAGE), rows(SHAPE), rows(RATED), rows(MARKER))
+SETTINGS = tuple_of(rows(RATE), rows(MARK_RATE))
+
+
+@kernel(rows(SIM), SIDES, SETTINGS, rows(WORK), i8s)
+def meter(sims, sides, settings, work, control):  # type: ignore[no-untyped-def]
     """Meter the work rows from control[CONTROL_NEXT] to control[CONTROL_WORK]; answers stand in them.
 
-    sims: SIM[n]; usage: USAGE[2m] and shape: SHAPE[m] with room for a new row per SIM of the batch;
-    rates: RATE rows of every plan. Ends with control[CONTROL_STOP] at STOP_END, or stops before work
-    row control[CONTROL_NEXT].
+    sims: SIM[n]; sides: USAGE[2m], SHAPE[m], RATED[r] and MARKER[4m] with room for the new rows of every
+    SIM of the batch (`accounting.sims.SideTables`); settings: RATE and MARK_RATE rows of every plan. Ends
+    with control[CONTROL_STOP] at STOP_END, or stops before work row control[CONTROL_NEXT].
     """
     count = control[CONTROL_WORK]
     k = control[CONTROL_NEXT]
+    rates = settings[0]
+    asked = np.int64(0)
     stop = np.int64(STOP_END)
     while stop == STOP_END:
-        k = run_plain(sims, rates, work, k, count)
+        if control[CONTROL_POLICE] == 0:
+            k = run_plain(sims, rates, work, k, count)
         if k == count:
             break
         w = work[k]
-        stop = exceptional(sims[np.int64(w["row"])], usage, shape, rates, w, control)
+        asked = look_ahead(sims, sides, work, k, asked)
+        stop = exceptional(sims[np.int64(w["row"])], sides, settings, w, control)
         k += stop == STOP_END
     control[CONTROL_NEXT] = k
     control[CONTROL_STOP] = stop

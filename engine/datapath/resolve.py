@@ -8,8 +8,9 @@ destination for downlink, and both legs where a packet runs from one SIM to anot
 import numpy as np
 
 from engine import verdict
+from engine.datapath.classify import classify
 from engine.datapath.tables import address_hash, find_address, mix, most, tunnel_slot
-from engine.jit import i8s, i8s2, inlined, kernel, leaf, prefetch, rows, unsigned
+from engine.jit import i8s, i8s2, inlined, kernel, leaf, prefetch, rows, tuple_of, unsigned
 from engine.layout import (
     ADDRESS,
     ADDRESS_HOST,
@@ -18,6 +19,7 @@ from engine.layout import (
     CONTROL_BOUND,
     CONTROL_BYTES,
     CONTROL_DROPS,
+    CONTROL_EXEMPT,
     CONTROL_LOST_BYTES,
     CONTROL_LOST_PACKETS,
     CONTROL_NEXT,
@@ -31,8 +33,11 @@ from engine.layout import (
     CONTROL_TUNNELS_OVER,
     CONTROL_WORK,
     DOWNLINK,
+    FRAGMENT,
     PACKET,
+    PACKET_FRAGMENT,
     PACKET_GTP,
+    RANGE,
     STOP_END,
     STOP_SUBSCRIBER,
     STOP_TUNNELS,
@@ -45,8 +50,10 @@ from engine.layout import (
     VERDICT,
     WORK,
     WORK_CODE_SHIFT,
+    WORK_DOWNLINK,
     WORK_QUIET,
 )
+from engine.shaper.lookup import suspect
 
 AHEAD = 12
 """packets between asking for a table row and reading it"""
@@ -246,12 +253,35 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
     return np.int64(STOP_END)
 
 
-@kernel(rows(PACKET), rows(TUNNEL), rows(ADDRESS), i8s2, rows(WORK), rows(VERDICT), i8s)
-def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type: ignore[no-untyped-def]
+@inlined
+def look_for_exempt(p, work, first, exempt, control):  # type: ignore[no-untyped-def]
+    """Mark the legs of a packet, from work row `first` on, whose network side is exempt (X2).
+
+    That is the destination going up and the source going down. Later fragments inherit from the first one,
+    which may have been exempt under another list.
+    """
+    later = np.int64(p["flags"]) & PACKET_FRAGMENT != 0
+    for k in range(first, control[CONTROL_WORK]):
+        w = work[unsigned(k)]
+        flags = np.int64(w["flags"])
+        if flags & WORK_DOWNLINK:
+            near = suspect(exempt[0], np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+        else:
+            near = suspect(exempt[0], np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+        if (near or later) and flags >> WORK_CODE_SHIFT == 0:
+            control[CONTROL_EXEMPT] += classify(p, w, exempt)
+
+
+EXEMPT = tuple_of(i8s, i8s2, rows(RANGE), i8s, rows(FRAGMENT))
+
+
+@kernel(rows(PACKET), rows(TUNNEL), rows(ADDRESS), i8s2, EXEMPT, rows(WORK), rows(VERDICT), i8s)
+def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):  # type: ignore[no-untyped-def]
     """Turn packets into work for the meter, from control[CONTROL_NEXT] on.
 
-    packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: int64[m, 4]; work: WORK[2n],
-    filled up to control[CONTROL_WORK]; verdicts: VERDICT[n], written for packets of nobody.
+    packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: int64[m, 4]; exempt: as
+    for `classify`; work: WORK[2n], filled up to control[CONTROL_WORK]; verdicts: VERDICT[n], written for
+    packets of nobody.
     Ends with control[CONTROL_STOP] at STOP_END, or stops before packet control[CONTROL_NEXT] for the
     caller to make room for a tunnel or a SIM, and is then called again.
     """
@@ -262,6 +292,7 @@ def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type
         p = packets[unsigned(k)]
         packet = (np.int64(k), np.int64(p["length"]))
         control[CONTROL_NOW_NS] = max(control[CONTROL_NOW_NS], np.int64(p["time_ns"]))
+        leg = control[CONTROL_WORK]
         if np.int64(p["flags"]) & PACKET_GTP:
             slot = tunnel_of(tunnels, control, tunnel_key(p))
             if slot == FULL:
@@ -280,5 +311,6 @@ def resolve(packets, tunnels, addresses, nets, work, verdicts, control):  # type
             control[CONTROL_NEXT] = k
             control[CONTROL_STOP] = stop
             return
+        look_for_exempt(p, work, leg, exempt, control)
     control[CONTROL_NEXT] = count
     control[CONTROL_STOP] = STOP_END

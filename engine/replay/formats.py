@@ -42,7 +42,8 @@ def as_json(document: Document) -> Iterator[str]:
 
 
 def as_jsonl(document: Document) -> Iterator[str]:
-    """One record a line; `record` says which: capture, totals, drop, sim, contract, tunnel, timing."""
+    """One record a line; `record` says which: capture, totals, drop, sim, contract,
+    rating_group, tunnel, timing."""
 
     def line(record: str, content: dict[str, Any]) -> str:
         return json.dumps({"record": record, **content}, ensure_ascii=False) + "\n"
@@ -51,7 +52,7 @@ def as_jsonl(document: Document) -> Iterator[str]:
     yield line("totals", document["totals"])
     for reason, content in document["drops"].items():
         yield line("drop", {"reason": reason, **content})
-    for name in ("sim", "contract", "tunnel"):
+    for name in ("sim", "contract", "rating_group", "tunnel"):
         for content in document[f"{name}s"]:
             yield line(name, content)
     yield line("timing", document["timing"])

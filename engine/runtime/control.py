@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from engine.accounting.sims import SimTable
 from engine.calendar import month_of
-from engine.config import Settings
+from engine.config import Exempt, Settings
 from engine.errors import UsageError
 from engine.layout import (
     CONTROL_NOW_NS,
@@ -26,9 +26,12 @@ from engine.runtime.months import Months
 from engine.runtime.population import Population
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions, check_binding
+from engine.runtime.shards import Shards
 from engine.runtime.usage import UsageDays
+from engine.shaper.exempt import ExemptTable, RatingGroups
 from engine.subscribers import Book, Event, Line, actions
 from engine.subscribers.effects import LineResumed
+from engine.wire.addresses import parse_prefix
 
 Rows = npt.NDArray[Any]
 
@@ -47,6 +50,9 @@ class Control:
     usage: UsageDays
     months: Months
     bookkeeper: Bookkeeper
+    shards: Shards
+    groups: RatingGroups
+    exempt: ExemptTable
     scheduled: list[Event]
     refusals: list[str]
     in_batch: bool
@@ -222,6 +228,20 @@ class Control:
         self._advance(at_ns)
         self.quota.buy(self.book.contract(contract), coupons, self.calendar.coupon_ns(at_ns))
         self._flush()
+
+    def set_exempt(self, exempt: Exempt, *, at_ns: int) -> None:
+        """From now on this is the list of exempt endpoints (X2), with its settings and rating groups.
+
+        No packet is lost over it. Counters stay; a fragment whose first one came before inherits what that
+        one was (X4). ConfigError, and no change, where a prefix cannot be.
+        """
+        self._advance(at_ns)
+        self._take_exempt(exempt)
+
+    def _take_exempt(self, exempt: Exempt) -> None:
+        self.exempt = ExemptTable(exempt, parse_prefix, self.groups)
+        for shard in self.shards.all:
+            shard.set_exempt(exempt, self.groups)
 
     def _set_flags(self, line: LineState, set_: int, clear: int) -> int:
         """Change a row's flags; returns what they were."""

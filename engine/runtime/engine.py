@@ -1,7 +1,7 @@
 """Engine: batches of packets in, verdicts out; sessions, switches and charges between them."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import config as configuration
+from engine import verdict
 from engine.accounting.sims import SimTable
 from engine.config import Settings
-from engine.datapath.classify import classify
+from engine.datapath.classify import free_fragments
 from engine.datapath.resolve import resolve
 from engine.errors import UsageError
 from engine.layout import (
+    CONTROL_EXEMPT,
     CONTROL_NEXT,
     CONTROL_STOP,
     CONTROL_SUBSCRIBED,
@@ -38,14 +40,18 @@ from engine.runtime.months import Months
 from engine.runtime.population import Population
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions
-from engine.runtime.shards import Shards
+from engine.runtime.shards import Job, Shards
 from engine.runtime.usage import UsageDays
-from engine.shaper.exempt import ExemptTable
+from engine.shaper.exempt import RatingGroups
+from engine.shaper.markers import mark_table
 from engine.units import NS_PER_S
-from engine.wire.addresses import parse_prefix
 from engine.wire.endpoints import Endpoints
 
 Rows = npt.NDArray[Any]
+
+Watch = Callable[[Rows, Rows, Rows], None]
+"""told what became of each piece of a batch, in order: packets, PACKET[n]; WORK rows as metered, one a leg,
+in packet order; VERDICT[n] whose code is not 0 for packets of nobody. Valid during the call."""
 
 
 class Engine(Control):
@@ -57,6 +63,8 @@ class Engine(Control):
     With `live`, no packet waits for the coupon database: slices are asked for early, and what a packet gets
     while the answer is out, or when none comes, is a setting (`pool.pending`, `pool.failure`).
     """
+
+    watch: Watch | None
 
     def __init__(
         self,
@@ -81,16 +89,21 @@ class Engine(Control):
         self.bookkeeper = Bookkeeper(self.quota.store, settings)
         self.calendar = Calendar(allow_clock_leap)
         self.window_skip_days = 1 if settings.restriction.effective == "next-day" else 0
-        self.shards = Shards(shards, self.window_skip_days)
-        self.exempt = ExemptTable(settings.exempt.endpoints, parse_prefix)
+        self.shards = Shards(shards, settings)
+        self.groups = RatingGroups()
+        self.fragments = free_fragments()
+        self._take_exempt(settings.exempt)
         self.population = Population(settings, self.sims, self.shards, self.sessions, self.quota)
         self.book = self.population.book
         self.rates = self.population.rates
         self.months = Months(self.population, self.sims, self.shards, self.quota)
-        self.usage = UsageDays(self.quota, self.sims, self.shards, self.book)
+        tables = self.sims, self.shards, self.book, self.rates
+        self.usage = UsageDays(self.quota, *tables, self.control)
         self.scheduled = []
         self.refusals = []
         self.in_batch = False
+        self.watch = None
+        self.profiles = mark_table(settings)
         self._work: Rows = np.zeros(0, dtype=WORK)
         self._unwanted: Rows = np.zeros(0, dtype=VERDICT)
         self._lock = threading.Lock()
@@ -179,9 +192,12 @@ class Engine(Control):
             self._unwanted = aligned_zeros(len(packets), VERDICT)
         lost = self._unwanted if verdicts is None else verdicts
         control, sessions, work = self.control, self.sessions, self._work
-        control[CONTROL_NEXT] = control[CONTROL_WORK] = 0
+        control[CONTROL_NEXT] = control[CONTROL_WORK] = control[CONTROL_EXEMPT] = 0
+        if self.watch is not None:
+            lost["code"][: len(packets)] = verdict.NONE
+        exempt = (*self.exempt.tables, self.fragments)
         while True:
-            tables = sessions.tunnels, sessions.addresses, sessions.nets
+            tables = sessions.tunnels, sessions.addresses, sessions.nets, exempt
             resolve(packets, *tables, work, lost, control)
             if control[CONTROL_STOP] == STOP_END:
                 break
@@ -193,10 +209,16 @@ class Engine(Control):
                 sessions.make_room()
         self.population.enter()
         count = int(control[CONTROL_WORK])
-        if self.exempt.count:
-            exempt = self.exempt
-            classify(packets, work, count, exempt.index, exempt.ranges, exempt.rules)
-        self.shards.run(self.sims, self.rates, work[:count], verdicts, self._on_stop)
+        job = Job(
+            (self.rates, self.profiles), verdicts, int(control[CONTROL_EXEMPT]), self._on_stop
+        )
+        self._meter(packets, work[:count], job)
+        if self.watch is not None:
+            self.watch(packets, work[:count], lost)
+
+    def _meter(self, packets: Rows, work: Rows, job: Job) -> None:
+        """Have the shards meter the work of these packets; the answers stand in it then."""
+        self.shards.run(self.sims, job, work)
 
     def _on_stop(self, stop: int, work: Any) -> None:
         """A packet waits for its session or for a slice."""

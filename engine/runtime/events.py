@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 def check(engine: "Control", event: Event) -> None:
     """UsageError for a line or a contract that the engine does not know."""
+    if event.do == "exempt":
+        return
     if event.do == "charge":
         engine.book.contract(event.contract)
     else:
@@ -39,6 +41,8 @@ def _do(engine: "Control", event: Event) -> None:
             engine.resume(event.line, at_ns=at_ns)
         case "replace-sim":
             engine.replace_sim(event.line, iccid=event.iccid, at_ns=at_ns)
+        case "exempt":
+            engine.set_exempt(event.exempt, at_ns=at_ns)
         case "detach":
             engine.detach(event.line, at_ns=at_ns)
         case _:  # attach: there are no others

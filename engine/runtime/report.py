@@ -36,6 +36,7 @@ def snapshot(engine: "Engine") -> dict[str, Any]:
         "drops": drops(engine),
         "sims": sims,
         "contracts": _contracts(engine),
+        "rating_groups": _rating_groups(engine, sims),
         "tunnels": engine.sessions.tunnel_report(),
     }
 
@@ -62,7 +63,34 @@ def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
         "coupon": bool(flags & SIM_COUPON_ON),
         "regulated": limit_bytes > 0 and slow > limit_bytes,
         "in_service": bool(flags & SIM_IN_SERVICE),
+        "rating_groups": [_rated(engine, rated) for rated in sides.rated_rows(row)],
     }
+
+
+def _rated(engine: "Engine", rated: Any) -> dict[str, Any]:
+    """What a SIM had as exempt in one rating group (X3)."""
+    return {
+        "rating_group": engine.groups.ids[int(rated["group"])],
+        **{
+            f"{way}_{unit}": int(rated[unit][direction])
+            for way, direction in (("up", UPLINK), ("down", DOWNLINK))
+            for unit in ("packets", "bytes")
+        },
+    }
+
+
+def _rating_groups(engine: "Engine", sims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for all SIMs, with the groups' names; groups that carried something, by number."""
+    names = dict(zip(engine.groups.ids, engine.groups.names, strict=True))
+    found: dict[int, dict[str, Any]] = {}
+    for sim in sims:
+        for rated in sim["rating_groups"]:
+            number = rated["rating_group"]
+            total = found.setdefault(number, {"rating_group": number, "name": names[number]})
+            for name, value in rated.items():
+                if name != "rating_group":
+                    total[name] = total.get(name, 0) + value
+    return [found[number] for number in sorted(found)]
 
 
 def used_bytes(engine: "Engine", line: "LineState") -> int:

@@ -1,7 +1,10 @@
 """Exempt endpoints: prefixes with protocol and ports, matched on the network side's address (RULES X1-X4).
 
-The prefixes are cut into disjoint address ranges, sorted, each with the rules that hold there. A first
-table, by the upper 16 bits, leads most addresses (which are in no range) away after one look.
+The prefixes are cut into disjoint address ranges, each with the rules that hold there. A range is found by
+keys of one of three levels, by its size: those of the addresses in it, of the /24 or /48 it touches, or
+of the upper 16 bits. Nearly all packets go elsewhere, and three bits of a small filter say so; what it lets
+through is looked up in a hash table, then among the few ranges there. So the cost of a packet hardly
+depends on how long the list is.
 """
 
 from collections import Counter
@@ -10,10 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.config import Endpoint
+from engine.config import Endpoint, Exempt
 from engine.errors import ConfigError
-from engine.jit import leaf
-from engine.layout import RANGE, V4_MAPPED
+from engine.layout import RANGE, V4_MAPPED, WORK_GROUPS_MAX
+from engine.shaper.lookup import (
+    FREE,
+    LEVEL_SHIFT,
+    LEVELS,
+    RULE_GROUP_SHIFT,
+    V4,
+    WIDE,
+    near_key,
+    place_hash,
+    slot_key,
+    wide_key,
+)
 
 Rows = npt.NDArray[Any]
 
@@ -23,12 +37,49 @@ WITH_PORTS = (6, 17)
 """what "any" stands for where a rule names ports"""
 ANY_PROTOCOL = 0
 ANY_PORT = 0
-SLOTS = 1 << 16
-
+NEAR_SPREAD = 16
+"""IPv4 addresses or IPv6 /64 that a range may hold to be found by each of them"""
+WIDE_SPREAD = 32
+"""/24 or /48 that a range may touch to be found by each; a wider one is found by its upper 16 bits"""
+FILTER_BITS_PER_KEY = 32
+"""so at most one address in 32 gets past each level of the filter without having a key"""
+FILTER_BITS_MAX = 1 << 20
 
 Span = tuple[int, int, list[int]]
 """first and last address, rules"""
 _HALF = (1 << 127) - 1
+
+
+class RatingGroups:
+    """Every rating group that was ever configured, by an index that never changes (X3).
+
+    Index 0 is the group without a number, of endpoints that name none. `caps_bytes[index]` is what a SIM
+    may carry as exempt in a group on a JST day; 0: as much as it likes.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[int] = [0]
+        self.names: list[str] = ["exempt"]
+        self.caps_bytes: list[int] = [0]
+
+    def take(self, exempt: Exempt) -> dict[int, int]:
+        """Names and caps as they are now; the index of each group's number. ConfigError for too many."""
+        new = {group.id for group in exempt.rating_groups} - set(self.ids)
+        if len(self.ids) + len(new) > WORK_GROUPS_MAX:
+            raise ConfigError(
+                f"exempt: more than {WORK_GROUPS_MAX - 1} different rating groups in one run; "
+                "use the numbers of earlier lists again"
+            )
+        index_of = {number: index for index, number in enumerate(self.ids)}
+        for group in exempt.rating_groups:
+            index = index_of.setdefault(group.id, len(self.ids))
+            if index == len(self.ids):
+                self.ids.append(group.id)
+                self.names.append("")
+                self.caps_bytes.append(0)
+            self.names[index] = group.name
+            self.caps_bytes[index] = group.cap_bytes_per_day
+        return index_of
 
 
 def _is_v4(first: int, last: int) -> bool:
@@ -37,13 +88,6 @@ def _is_v4(first: int, last: int) -> bool:
 
 def _signed(word: int) -> int:
     return word - _U64 if word >= _U64 >> 1 else word
-
-
-def _slot_of(address: int) -> int:
-    """Row in the first table: IPv4 by its upper 16 bits, IPv6 by its own, after the IPv4 ones."""
-    if address >> 32 == V4_MAPPED >> 32:
-        return address >> 16 & 0xFFFF
-    return SLOTS + (address >> 112)
 
 
 def _intervals(spans: list[Span]) -> list[Span]:
@@ -58,28 +102,35 @@ def _intervals(spans: list[Span]) -> list[Span]:
     for first, after in zip(starts, starts[1:] + starts[-1:], strict=True):
         for change, rules in edges[first]:
             active.update(dict.fromkeys(rules, change))
-        held = sorted(rule for rule, count in active.items() if count > 0)
-        if held:
-            cut.append((first, after - 1, held))
+        active = +active  # those that ended here are dropped
+        if active:
+            cut.append((first, after - 1, sorted(active)))
     return cut
 
 
-class ExemptTable:
-    """Compiled exempt list: `index` (int64, first range of each slot), `ranges` (RANGE), `rules`.
+def _by_slot(first: int, last: int, rules: list[int]) -> list[Span]:
+    """The parts of a range whose addresses share their upper 16 bits."""
+    pieces = []
+    shift = 16 if _is_v4(first, last) else 112
+    while first <= last:
+        end = min(last, (first >> shift << shift) + (1 << shift) - 1)
+        pieces.append((first, end, rules))
+        first = end + 1
+    return pieces
 
-    `rules` holds `protocol << 16 | port`, 0 in either part standing for any.
+
+class ExemptTable:
+    """Compiled exempt list: `filter`, `places` (int64), `ranges` (RANGE) and `rules` for the kernels.
+
+    `rules` holds `group index << 24 | protocol << 16 | port`, 0 in the latter parts standing for any.
     """
 
-    def __init__(self, endpoints: tuple[Endpoint, ...], parse_prefix: Any) -> None:
-        # IPv4 apart and first, as in the first table: an IPv6 prefix around ::ffff:0:0 is not IPv4.
+    def __init__(self, exempt: Exempt, parse_prefix: Any, groups: RatingGroups) -> None:
+        # IPv4 apart and first: an IPv6 prefix around ::ffff:0:0 is not IPv4.
         spans: tuple[list[Span], list[Span]] = ([], [])
-        for endpoint in endpoints:
-            anything = WITH_PORTS if endpoint.ports else (ANY_PROTOCOL,)
-            rules = [
-                protocol << 16 | port
-                for protocol in PROTOCOLS.get(endpoint.protocol, anything)
-                for port in endpoint.ports or (ANY_PORT,)
-            ]
+        index_of = groups.take(exempt)
+        for endpoint in exempt.endpoints:
+            rules = _rules(endpoint, index_of[endpoint.rating_group])
             for text in endpoint.prefixes:
                 hi, lo, mask_hi, mask_lo = (word % _U64 for word in parse_prefix(text))
                 first = hi << 64 | lo
@@ -90,78 +141,111 @@ class ExemptTable:
                         "give narrower prefixes"
                     )
                 spans[not _is_v4(first, last)].append((first, last, rules))
-        ranges = [*_intervals(spans[0]), *_intervals(spans[1])]
-        cut = [piece for span in ranges for piece in _by_slot(*span)]
-        self.ranges: Rows = np.zeros(max(1, len(cut)), dtype=RANGE)
-        self.index: Rows = np.zeros(2 * SLOTS + 1, dtype=np.int64)
-        counts = np.zeros(2 * SLOTS, dtype=np.int64)
-        packed: list[int] = []
-        for row, (first, last, rules) in zip(self.ranges, cut, strict=False):
-            row["first_hi"], row["first_lo"] = _signed(first >> 64), _signed(first % _U64)
-            row["last_hi"], row["last_lo"] = _signed(last >> 64), _signed(last % _U64)
-            row["rule"], row["rules"] = len(packed), len(rules)
-            packed += rules
-            counts[_slot_of(first)] += 1
-        np.cumsum(counts, out=self.index[1:])
-        self.rules: Rows = np.array(packed or [0], dtype=np.int64)
-        self.count = len(cut)
+        # What an IPv6 prefix holds of the mapped addresses is nobody's: rows hold IPv4 ones there.
+        ranges = [span for span in _intervals(spans[1]) if not _is_v4(*span[:2])]
+        ranges = [*_intervals(spans[0]), *ranges]
+        levels = _by_level([piece for span in ranges for piece in _by_slot(*span)])
+        self.ranges, self.rules = _pack([piece for level in levels for piece, _ in level])
+        self.count = sum(map(len, levels))
+        keys = _keys(levels)
+        self.filter = _filter(keys)
+        self.places = _places(keys, self.ranges)
+
+    @property
+    def tables(self) -> tuple[Rows, Rows, Rows, Rows]:
+        """As the kernels take them."""
+        return self.filter, self.places, self.ranges, self.rules
 
 
-def _by_slot(first: int, last: int, rules: list[int]) -> list[Span]:
-    """The parts of a range that lie in one slot of the first table each."""
-    pieces = []
-    shift = 16 if _is_v4(first, last) else 112
-    while first <= last:
-        end = min(last, (first >> shift << shift) + (1 << shift) - 1)
-        pieces.append((first, end, rules))
-        first = end + 1
-    return pieces
+def _rules(endpoint: Endpoint, group: int) -> list[int]:
+    anything = WITH_PORTS if endpoint.ports else (ANY_PROTOCOL,)
+    return [
+        group << RULE_GROUP_SHIFT | protocol << 16 | port
+        for protocol in PROTOCOLS.get(endpoint.protocol, anything)
+        for port in endpoint.ports or (ANY_PORT,)
+    ]
 
 
-@leaf
-def _below(hi, lo, other_hi, other_lo):  # type: ignore[no-untyped-def]
-    """Unsigned comparison of two 128-bit numbers held in signed halves: flip the sign bits."""
-    flip = np.int64(-(2**63))
-    if hi != other_hi:
-        return (hi ^ flip) < (other_hi ^ flip)
-    return (lo ^ flip) < (other_lo ^ flip)
+def _halves(address: int) -> tuple[np.int64, np.int64]:
+    return np.int64(_signed(address >> 64)), np.int64(_signed(address % _U64))
 
 
-@leaf
-def is_exempt(index, ranges, rules, hi, lo, port_key):  # type: ignore[no-untyped-def]
-    """True if the network-side address is exempt for `protocol << 16 | port` (X2).
+Level = list[tuple[Span, list[int]]]
+"""ranges in ascending order, each with the keys under which it is found"""
 
-    `port_key` has port 0 where the packet shows no ports: it then matches only rules without a port.
-    """
-    if hi == 0 and lo >> 32 == V4_MAPPED >> 32:
-        slot = lo >> 16 & 0xFFFF
-    else:
-        slot = SLOTS + (hi >> 48 & 0xFFFF)
-    first = index[slot]
-    last = index[slot + 1]
-    while (
-        first < last
-    ):  # the only range that can hold the address is the last that begins before it
-        middle = (first + last) >> 1
-        row = ranges[middle]
-        if _below(hi, lo, np.int64(row["first_hi"]), np.int64(row["first_lo"])):
-            last = middle
-        elif _below(np.int64(row["last_hi"]), np.int64(row["last_lo"]), hi, lo):
-            first = middle + 1
+
+def _by_level(cut: list[Span]) -> tuple[Level, Level, Level]:
+    """The ranges that are found by near keys, by wide ones, and by slots; each list in ascending order."""
+    levels: tuple[Level, Level, Level] = ([], [], [])
+    for piece in cut:
+        first, last, _ = piece
+        near, wide = (1, 1 << 8) if _is_v4(first, last) else (1 << 64, 1 << 80)
+        if last // near - first // near < NEAR_SPREAD:
+            at, step, key = 0, near, near_key
+        elif last // wide - first // wide < WIDE_SPREAD:
+            at, step, key = 1, wide, wide_key
         else:
-            return _rule_holds(rules, np.int64(row["rule"]), np.int64(row["rules"]), port_key)
-    return False
+            at, step, key = 2, 1 << 128, slot_key
+        starts = [first, *range((first // step + 1) * step, last + 1, step)]
+        levels[at].append((piece, [int(key(*_halves(start))) for start in starts]))
+    return levels
 
 
-@leaf
-def _rule_holds(rules, first, count, port_key):  # type: ignore[no-untyped-def]
-    protocol = port_key >> 16
-    for k in range(first, first + count):
-        rule = rules[k]
-        rule_protocol = rule >> 16
-        rule_port = rule & 0xFFFF
-        if (rule_protocol == ANY_PROTOCOL or rule_protocol == protocol) and (
-            rule_port == ANY_PORT or rule_port == port_key & 0xFFFF
-        ):
-            return True
-    return False
+def _keys(levels: tuple[Level, Level, Level]) -> dict[int, tuple[int, int]]:
+    """First range of each key and the one after the last; those between are in ascending order."""
+    found: dict[int, tuple[int, int]] = {}
+    number = 0
+    for level in levels:
+        for _, keys in level:
+            for key in keys:
+                found[key] = found.get(key, (number, 0))[0], number + 1
+            number += 1
+    return found
+
+
+def _pack(cut: list[Span]) -> tuple[Rows, Rows]:
+    ranges: Rows = np.zeros(max(1, len(cut)), dtype=RANGE)
+    packed: list[int] = []
+    for row, (first, last, rules) in zip(ranges, cut, strict=False):
+        row["first_hi"], row["first_lo"] = _signed(first >> 64), _signed(first % _U64)
+        row["last_hi"], row["last_lo"] = _signed(last >> 64), _signed(last % _U64)
+        row["rules"] = len(packed) << 32 | len(packed) + len(rules)
+        packed += rules
+    return ranges, np.array(packed or [0], dtype=np.int64)
+
+
+def _places(keys: dict[int, tuple[int, int]], ranges: Rows) -> Rows:
+    """int64[n, 2]: key, and first range << 32 | the one after the last; a hash table at most half full.
+
+    An IPv4 address in one of the ranges that are found by their addresses has the run of their rules.
+    """
+    size = 1 << (2 * len(keys) + 1).bit_length()
+    places = np.full((size, 2), FREE, dtype=np.int64)
+    for key, (first, after) in keys.items():
+        at = int(place_hash(np.int64(key))) & (size - 1)
+        while places[at, 0] != FREE:
+            at = (at + 1) & (size - 1)
+        address = key < WIDE and key & V4
+        places[at] = key, ranges[first]["rules"] if address else first << 32 | after
+    return places
+
+
+def _filter(keys: dict[int, tuple[int, int]]) -> Rows:
+    """int64[n] of bits, one for each hash of a key; before them, for each level, how many less one, and
+    where they begin. See `marked`."""
+    heads: list[int] = []
+    parts: list[npt.NDArray[np.uint64]] = []
+    begin = 2 * LEVELS
+    for level in range(LEVELS):
+        mine = [key for key in keys if key >> LEVEL_SHIFT == level]
+        bits = 64
+        while bits < min(FILTER_BITS_MAX, FILTER_BITS_PER_KEY * len(mine)):
+            bits *= 2
+        words = np.zeros(bits // 64, dtype=np.uint64)
+        for key in mine:
+            number = int(place_hash(np.int64(key))) & (bits - 1)
+            words[number >> 6] |= np.uint64(1 << (number & 63))
+        heads += [bits - 1, begin]
+        begin += len(words)
+        parts.append(words)
+    return np.concatenate([np.array(heads, dtype=np.uint64), *parts]).view(np.int64)

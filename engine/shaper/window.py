@@ -1,4 +1,7 @@
-"""The 3-day window of bytes carried in the slow state (RULES R1-R3)."""
+"""The 3-day window of bytes that count towards the restriction (RULES R1-R3, X3).
+
+Those carried in the slow state; with `exempt.count` also exempt ones, while the SIM was slow.
+"""
 
 import numpy as np
 
@@ -15,7 +18,7 @@ def jst_day(time_ns):  # type: ignore[no-untyped-def]
 
 @leaf
 def roll(shape, day):  # type: ignore[no-untyped-def]
-    """Make `day` the newest of the ring; days that passed without slow traffic become 0.
+    """Make `day` the newest of the ring; days that passed without such traffic become 0.
 
     The newest day is kept as an absolute number, so a day that comes again modulo the ring's length
     cannot be taken for another.
@@ -29,8 +32,20 @@ def roll(shape, day):  # type: ignore[no-untyped-def]
 
 
 @leaf
+def add_elsewhere(shape, today, day, size):  # type: ignore[no-untyped-def]
+    """Add bytes that another run or gateway counted on `day`; the ring is brought up to `today` before.
+
+    A day that the ring does not hold (any more) is passed over.
+    """
+    roll(shape, today)
+    newest = np.int64(shape["day"])
+    if newest - WINDOW_DAYS < day <= newest:
+        shape["slow_bytes"][day % WINDOW_DAYS] += size
+
+
+@leaf
 def restricted(shape, skip_days, limit_bytes):  # type: ignore[no-untyped-def]
-    """True if the slow bytes of three days exceed the limit; rolled to today before.
+    """True if the bytes of three days exceed the limit; rolled to today before.
 
     `skip_days` is 0 for today and the two days before (`immediate`), 1 for the three full days before
     today (`next-day`).

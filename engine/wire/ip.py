@@ -11,7 +11,7 @@ import numpy as np
 
 from engine import verdict
 from engine.jit import inlined, leaf
-from engine.layout import PACKET_FRAGMENT, PACKET_PORTS, PACKET_V6, V4_MAPPED
+from engine.layout import PACKET_FIRST, PACKET_FRAGMENT, PACKET_PORTS, PACKET_V6, V4_MAPPED
 from engine.wire.loads import be16, be32, be64, u8
 
 V4_BYTES = 20
@@ -120,6 +120,16 @@ def skip_extensions(buf: Any, at: Any, held_end: Any, end: Any, kind: Any) -> An
     return verdict.NONE, kind, at, state
 
 
+@leaf
+def fragment_label(buf: Any, at: Any, kind: Any) -> Any:
+    """Identification in the fragment header that `skip_extensions` has met (RFC 8200 4.5)."""
+    while kind != FRAGMENT:
+        size = extension_bytes(buf, at, kind)
+        kind = u8(buf, at)
+        at += size
+    return be32(buf, at + 4)
+
+
 @inlined
 def ports_flag(buf: Any, at: Any, held_end: Any, end: Any, row: Any) -> Any:
     """Set the row's ports where the packet has some; PACKET_PORTS if they can be relied on.
@@ -156,6 +166,7 @@ def clear(row: Any) -> None:
     row["protocol"] = 0
     row["src_port"] = 0
     row["dst_port"] = 0
+    row["fragment"] = 0
 
 
 @inlined
@@ -175,13 +186,19 @@ def v4_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     row["protocol"] = u8(buf, at + 9)
     row["src_port"] = 0
     row["dst_port"] = 0
+    row["fragment"] = 0
     if header_bytes < V4_BYTES or header_bytes > present:
         return verdict.DROP_IHL, 0
     if length > present or length < header_bytes:
         return verdict.DROP_LEN, 0
-    if be16(buf, at + 6) & FRAGMENT_OFFSET:
-        return verdict.NONE, PACKET_FRAGMENT
-    return verdict.NONE, ports_flag(buf, at + header_bytes, held_end, at + length, row)
+    first = 0
+    place = be16(buf, at + 6)
+    if place & (FRAGMENT_OFFSET | MORE_FRAGMENTS):
+        row["fragment"] = be16(buf, at + 4)
+        if place & FRAGMENT_OFFSET:
+            return verdict.NONE, PACKET_FRAGMENT
+        first = PACKET_FIRST
+    return verdict.NONE, first | ports_flag(buf, at + header_bytes, held_end, at + length, row)
 
 
 @inlined
@@ -207,6 +224,7 @@ def v6_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     row["protocol"] = kind
     row["src_port"] = 0
     row["dst_port"] = 0
+    row["fragment"] = 0
     if end - at == V6_BYTES and kind != NO_NEXT:
         return verdict.DROP_JUMBO, PACKET_V6
     if end > wire_end:
@@ -218,9 +236,13 @@ def v6_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     row["protocol"] = protocol
     if code:
         return code, PACKET_V6
+    flags = PACKET_V6
+    if state != WHOLE:
+        row["fragment"] = fragment_label(buf, at + V6_BYTES, kind)
+        flags |= PACKET_FRAGMENT if state == LATER else PACKET_FIRST
     if state == LATER:
-        return code, PACKET_V6 | PACKET_FRAGMENT
-    return code, PACKET_V6 | ports_flag(buf, upper, held_end, end, row)
+        return code, flags
+    return code, flags | ports_flag(buf, upper, held_end, end, row)
 
 
 @leaf
