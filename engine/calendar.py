@@ -8,7 +8,7 @@ import re
 from datetime import date
 
 from engine.errors import UsageError
-from engine.units import JST_OFFSET_NS, NS_PER_DAY
+from engine.units import JST_OFFSET_NS, NS_PER_DAY, NS_PER_S
 
 TOPUP_MONTHS = 3
 """months after the month of purchase in which an additional coupon is still good (C4)"""
@@ -28,6 +28,14 @@ def day_of(ns: int) -> int:
 def day_start_ns(day: int) -> int:
     """Instant at which the JST day `day` (as of `day_of`) begins."""
     return day * NS_PER_DAY - JST_OFFSET_NS
+
+
+def jst_text(ns: int) -> str:
+    """The instant as people in Japan write it, to the ns: "2013-11-05 09:00:00.000000001"."""
+    day = date.fromordinal(_EPOCH_ORDINAL + day_of(ns))
+    second, part = divmod((ns + JST_OFFSET_NS) % NS_PER_DAY, NS_PER_S)
+    hour, minute = second // 3600, second // 60 % 60
+    return f"{day} {hour:02}:{minute:02}:{second % 60:02}.{part:09}"
 
 
 def month_number(day: date) -> int:

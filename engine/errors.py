@@ -32,6 +32,14 @@ class CaptureError(PktollError):
         self.offset = offset
 
 
+class OutputError(PktollError):
+    """A file of packets cannot be written; `exit_status` says whether that was asked in the wrong way."""
+
+    def __init__(self, message: str, exit_status: int = PktollError.exit_status) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
 class PoolError(PktollError):
     """The coupon database refuses or cannot be used."""
 

@@ -17,6 +17,14 @@ COMMANDS = {
         "A made-up morning of a family of three SIMs: generate, replay, show.",
     ),
     "replay": ("engine.cli.replay", "Bill captures: who would have been charged, slowed, dropped."),
+    "explain": (
+        "engine.cli.explain",
+        "Why one packet was charged, exempt, slow, delayed or dropped.",
+    ),
+    "bases": (
+        "engine.cli.bases",
+        "Bill a capture on inner IP, outer IP, frame and L4 payload, side by side.",
+    ),
     "gen": ("engine.cli.gen", "Write a scenario of the LTE side as a capture."),
     "pool": (
         "engine.cli.pool",

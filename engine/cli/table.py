@@ -47,7 +47,8 @@ def show(document: dict[str, Any], console: Console | None = None) -> None:
     )
 
 
-def _name(sim: dict[str, Any]) -> str:
+def sim_name(sim: dict[str, Any]) -> str:
+    """The first of its names that a SIM has: number, IMSI, ICCID, address or contract."""
     names = (sim[name] for name in ("msisdn", "imsi", "iccid", "address", "contract"))
     return escape(str(next(filter(None, names))))
 
@@ -61,7 +62,8 @@ def _state(sim: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def _table(title: str) -> Table:
+def new_table(title: str) -> Table:
+    """An empty table, as all of the command's look."""
     return Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
@@ -87,14 +89,14 @@ def _sims(document: dict[str, Any], width: int) -> Table:
     ]
     left_out = set() if width >= NARROW else MINOR if width >= TINY else SPARED
     shown = [name for name in names if name not in left_out]
-    table = _table("SIMs")
+    table = new_table("SIMs")
     table.add_column("SIM", no_wrap=True)
     table.add_column("coupon", no_wrap=True)
     for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     for sim in sims[:SIMS_SHOWN]:
         cells = _cells(sim)
-        table.add_row(_name(sim), _state(sim), *(cells[name] for name in shown))
+        table.add_row(sim_name(sim), _state(sim), *(cells[name] for name in shown))
     _more(table, len(sims) - SIMS_SHOWN)
     return table
 
@@ -113,7 +115,7 @@ def _cells(sim: dict[str, Any]) -> dict[str, str]:
 
 def _contracts(document: dict[str, Any], width: int) -> Table:
     contracts = document["contracts"]
-    table = _table("Coupon database")
+    table = new_table("Coupon database")
     texts = ["code", "plan"] if width >= TINY else ["code"]
     headings = {"credited": "credited_bytes", "handed out": "granted_bytes"}
     headings |= {"expired": "expired_bytes"} if width >= TINY else {}
@@ -130,7 +132,7 @@ def _contracts(document: dict[str, Any], width: int) -> Table:
 
 
 def _drops(document: dict[str, Any]) -> Table:
-    table = _table("Dropped, by reason")
+    table = new_table("Dropped, by reason")
     table.add_column("reason")
     table.add_column("packets", justify="right")
     table.add_column("bytes", justify="right")
@@ -141,7 +143,7 @@ def _drops(document: dict[str, Any]) -> Table:
 
 def _tunnels(document: dict[str, Any]) -> Table:
     tunnels = document["tunnels"]
-    table = _table("Tunnels")
+    table = new_table("Tunnels")
     table.add_column("TEID")
     table.add_column("destination")
     table.add_column("G-PDUs", justify="right")

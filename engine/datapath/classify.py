@@ -25,6 +25,8 @@ from engine.units import NS_PER_S
 
 FRAGMENT_NS = 30 * NS_PER_S
 """ns; how long fragments may come after the first: as long as hosts commonly wait for them"""
+FORGOTTEN_NS = -1
+"""ns; before any packet's time, which may be 0"""
 WAYS = 4
 """fragmented packets with the same hash that are kept; the one that ends first gives way"""
 SETS = 1 << 12
@@ -88,7 +90,7 @@ def keep_first(fragments, p, session, now_ns, group):  # type: ignore[no-untyped
     place = first
     for k in range(first, first + WAYS):
         if is_of(fragments[k], p, session, label):
-            fragments[k]["until_ns"] = 0
+            fragments[k]["until_ns"] = FORGOTTEN_NS
         if np.int64(fragments[k]["until_ns"]) < np.int64(fragments[place]["until_ns"]):
             place = k
     if group == NOT_EXEMPT:

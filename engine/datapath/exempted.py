@@ -82,15 +82,18 @@ def exempt_credit(w, shape, rates, high):  # type: ignore[no-untyped-def]
 def exempt_charge(sim, size, control):  # type: ignore[no-untyped-def]
     """byte of an exempt packet to charge: 0 but for the setting (X3); -1 where a slice is to be asked for.
 
-    The coupon pays as far as it goes: what is not charged is exempt, and never slow (X1).
+    The coupon pays as far as it goes: what is not charged is exempt, and never slow (X1). Where exempt packets
+    of the slow state count, the next slice is asked for too, as only that tells whether the SIM is slow.
     """
     flags = np.int64(sim["flags"])
-    if control[CONTROL_EXEMPT_CHARGE] == 0 or flags & SIM_COUPON_ON == 0:
-        return np.int64(0)
     balance = np.int64(sim["balance_bytes"])
-    if balance < size and flags & (SIM_EMPTY | SIM_WAITING) == 0:
+    charges = control[CONTROL_EXEMPT_CHARGE] != 0
+    needed = size if charges else control[CONTROL_EXEMPT_COUNT]
+    if balance < needed and flags & (SIM_COUPON_ON | SIM_EMPTY | SIM_WAITING) == SIM_COUPON_ON:
         return np.int64(-1)
-    return max(np.int64(0), min(balance, size))
+    if charges and flags & SIM_COUPON_ON:
+        return max(np.int64(0), min(balance, size))
+    return np.int64(0)
 
 
 @leaf

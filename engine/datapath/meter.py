@@ -137,7 +137,7 @@ def run_plain(sims, rates, work, first, count):  # type: ignore[no-untyped-def]
             break
         size = np.int64(w["length"])
         balance = np.int64(sim["balance_bytes"]) - size
-        if balance < 0:
+        if (balance | size - 1) < 0:  # a packet of no bytes is fast only where there is a balance
             break
         at = unsigned(way)
         now_ns = np.int64(w["time_ns"])

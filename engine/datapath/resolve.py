@@ -35,6 +35,7 @@ from engine.layout import (
     DOWNLINK,
     FRAGMENT,
     PACKET,
+    PACKET_FIRST,
     PACKET_FRAGMENT,
     PACKET_GTP,
     RANGE,
@@ -257,10 +258,11 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
 def look_for_exempt(p, work, first, exempt, control):  # type: ignore[no-untyped-def]
     """Mark the legs of a packet, from work row `first` on, whose network side is exempt (X2).
 
-    That is the destination going up and the source going down. Later fragments inherit from the first one,
-    which may have been exempt under another list.
+    That is the destination going up and the source going down. Fragments are always looked at: later ones
+    inherit from the first one, which may have been exempt under another list, and a first one decides
+    anew.
     """
-    later = np.int64(p["flags"]) & PACKET_FRAGMENT != 0
+    fragment = np.int64(p["flags"]) & (PACKET_FIRST | PACKET_FRAGMENT) != 0
     for k in range(first, control[CONTROL_WORK]):
         w = work[unsigned(k)]
         flags = np.int64(w["flags"])
@@ -268,7 +270,7 @@ def look_for_exempt(p, work, first, exempt, control):  # type: ignore[no-untyped
             near = suspect(exempt[0], np.int64(p["src_hi"]), np.int64(p["src_lo"]))
         else:
             near = suspect(exempt[0], np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
-        if (near or later) and flags >> WORK_CODE_SHIFT == 0:
+        if (near or fragment) and flags >> WORK_CODE_SHIFT == 0:
             control[CONTROL_EXEMPT] += classify(p, w, exempt)
 
 

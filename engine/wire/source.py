@@ -17,7 +17,9 @@ _GZIP_BITS = 31
 _CHUNK_BYTES = 1 << 18
 
 
-class _Reader(Protocol):
+class Reader(Protocol):
+    """What is needed of a stream."""
+
     def fileno(self) -> int: ...
 
     def readinto(self, buffer: memoryview, /) -> int | None: ...
@@ -25,7 +27,7 @@ class _Reader(Protocol):
     def close(self) -> None: ...
 
 
-_looked_at: dict[str, tuple[_Reader, list[bytes]]] = {}
+_looked_at: dict[str, tuple[Reader, list[bytes]]] = {}
 """streams that cannot be opened a second time, by path, with what was read of them to look ahead"""
 
 
@@ -41,20 +43,20 @@ class Stop:
         self.wanted = True
         os.write(self._ring, b"!")
 
-    def before(self, stream: _Reader) -> bool:
+    def before(self, stream: Reader) -> bool:
         """Wait until there is something to read; True if the stop was asked for before that."""
         if not self.wanted:
             select.select([stream.fileno(), self.wake], [], [])
         return self.wanted
 
 
-def _open(path: str, stop: Stop | None) -> tuple[_Reader, int | None]:
+def open_stream(path: str, stop: Stop | None = None) -> tuple[Reader, int | None]:
     """The raw stream, unbuffered, and its size where it is a file that can be opened again."""
     if path == STDIN:
         if sys.stdin is None:
             raise CaptureError("-: there is no standard input; name a file")
         # Below Python's buffer, whose lock a thread that waits for input would hold at the program's end.
-        return cast(_Reader, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)), None
+        return cast(Reader, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)), None
     try:
         # A FIFO is opened without waiting for its writer, so that the wait can be stopped.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -68,6 +70,16 @@ def _open(path: str, stop: Stop | None) -> tuple[_Reader, int | None]:
         select.select([file, *([] if stop is None else [stop.wake])], [], [])
     os.set_blocking(file, True)
     return stream, info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def lend(path: str, stream: Reader) -> None:
+    """Have the next Source of this path read `stream`, from where it stands, instead of what is there."""
+    _looked_at[path] = stream, []
+
+
+def take_back(path: str) -> None:
+    """Forget what was lent under this path and not asked for."""
+    _looked_at.pop(path, None)
 
 
 def _salvage(inflate: "zlib._Decompress", data: bytes, most: int) -> bytes:
@@ -101,7 +113,7 @@ class Source:
         if path in _looked_at:
             self._raw, self._given = _looked_at.pop(path)
         else:
-            self._raw, self.size_bytes = _open(path, stop)
+            self._raw, self.size_bytes = open_stream(path, stop)
             self._given = []
         self._stop = stop
         self._left = sys.maxsize if look_ahead_bytes is None else look_ahead_bytes
