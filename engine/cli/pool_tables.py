@@ -155,7 +155,7 @@ def show_history(document: dict[str, Any]) -> None:
 
 def show_usage(document: dict[str, Any]) -> None:
     """Days of each SIM, oldest first (Q3)."""
-    figures = ("with coupon", "without", "exempt")
+    figures = ("with coupon", "without", "exempt", "restricting")
     parts: list[Table | str] = []
     for sim in document["sims"][:SHOWN]:
         made = table(f"SIM {sim['line']}", "day (JST)", *figures, "updated (JST)", right=figures)
@@ -165,6 +165,7 @@ def show_usage(document: dict[str, Any]) -> None:
                 size(day["with_coupon_bytes"]),
                 size(day["without_coupon_bytes"]),
                 size(day["exempt_bytes"]),
+                size(day["restricting_bytes"]),
                 jst(day["updated_ns"]),
             )
         parts.append(made)
@@ -172,6 +173,7 @@ def show_usage(document: dict[str, Any]) -> None:
         parts.append("no SIM is known yet")
     parts += more(len(document["sims"]) - SHOWN, "SIMs")
     updated = f"last updated {jst(document['updated_ns'])} JST" if document["updated_ns"] else ""
+    parts.append("restricting: what of it counts towards the 3-day restriction.")
     parts.append(f"brought up to date periodically, not at every packet; {updated or 'not yet'}.")
     show(*parts)
 

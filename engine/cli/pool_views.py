@@ -225,6 +225,7 @@ def _days(found: list[DayUsage], first: int, today: int) -> list[dict[str, Any]]
                 "with_coupon_bytes": each.with_coupon_bytes if each else 0,
                 "without_coupon_bytes": each.without_coupon_bytes if each else 0,
                 "exempt_bytes": each.exempt_bytes if each else 0,
+                "restricting_bytes": each.restricting_bytes if each else 0,
                 "updated_ns": each.updated_ns if each else None,
             }
         )

@@ -16,7 +16,9 @@ from engine.pool.store import (
     Purchase,
     SliceState,
     StoreOptions,
+    UsageRow,
     open_store,
+    private_copy,
 )
 
 __all__ = [
@@ -35,5 +37,7 @@ __all__ = [
     "Purchase",
     "SliceState",
     "StoreOptions",
+    "UsageRow",
     "open_store",
+    "private_copy",
 ]

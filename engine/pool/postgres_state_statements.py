@@ -108,18 +108,20 @@ LINES = """
 REPORT_USAGE = """
 WITH said AS (
     SELECT l.line_id, u.* FROM unnest(%(lines)s::text[], %(days)s::bigint[], %(with_coupon)s::bigint[],
-                                      %(without)s::bigint[], %(exempt)s::bigint[])
-        AS u(code, day, with_coupon, without_coupon, exempt)
+                                      %(without)s::bigint[], %(exempt)s::bigint[],
+                                      %(restricting)s::bigint[])
+        AS u(code, day, with_coupon, without_coupon, exempt, restricting)
     JOIN line l ON l.code = u.code
 )
 INSERT INTO usage_day (line_id, day, run_id, with_coupon_bytes, without_coupon_bytes, exempt_bytes,
-                       updated_ns)
-SELECT line_id, day, %(run)s, with_coupon, without_coupon, exempt, %(at_ns)s
+                       restricting_bytes, updated_ns)
+SELECT line_id, day, %(run)s, with_coupon, without_coupon, exempt, restricting, %(at_ns)s
 FROM said ORDER BY line_id, day
 ON CONFLICT (line_id, day, run_id) DO UPDATE
 SET with_coupon_bytes = excluded.with_coupon_bytes,
     without_coupon_bytes = excluded.without_coupon_bytes,
-    exempt_bytes = excluded.exempt_bytes, updated_ns = excluded.updated_ns
+    exempt_bytes = excluded.exempt_bytes, restricting_bytes = excluded.restricting_bytes,
+    updated_ns = excluded.updated_ns
 """
 FORGET_DAYS = """
     DELETE FROM usage_day d USING (
@@ -129,9 +131,17 @@ FORGET_DAYS = """
 """
 USAGE = """
     SELECT day, sum(with_coupon_bytes)::bigint, sum(without_coupon_bytes)::bigint,
-           sum(exempt_bytes)::bigint, max(updated_ns)
+           sum(exempt_bytes)::bigint,
+           sum(coalesce(restricting_bytes, without_coupon_bytes))::bigint, max(updated_ns)
     FROM usage_day WHERE line_id = (SELECT line_id FROM line WHERE code = %(line)s)
       AND day >= %(first_day)s
     GROUP BY day HAVING sum(with_coupon_bytes) + sum(without_coupon_bytes) + sum(exempt_bytes) > 0
     ORDER BY day
+"""
+RESTRICTING = """
+    SELECT l.code, u.day, sum(coalesce(u.restricting_bytes, u.without_coupon_bytes))::bigint
+    FROM line l JOIN usage_day u ON u.line_id = l.line_id
+    WHERE l.code = ANY(%(lines)s) AND u.day >= %(first_day)s AND u.run_id <> %(run)s
+    GROUP BY l.code, u.day HAVING sum(coalesce(u.restricting_bytes, u.without_coupon_bytes)) > 0
+    ORDER BY l.code COLLATE "C", u.day
 """

@@ -11,7 +11,7 @@ from engine.pool.bounds import checked_bytes, checked_text, checked_time
 from engine.pool.postgres_coupons import Coupons
 from engine.pool.postgres_lines import Lines
 from engine.pool.postgres_session import LINES_AT_ONCE
-from engine.pool.store import USAGE_DAYS_KEPT, DayUsage, LineBalance, LineNews, Notice
+from engine.pool.store import USAGE_DAYS_KEPT, DayUsage, LineBalance, LineNews, Notice, UsageRow
 from engine.units import NS_PER_S
 
 _DAY_LIMIT = 1 << 20
@@ -64,13 +64,13 @@ class States(Coupons, Lines):
             if found[line] is not None:
                 raise PoolError(f"line {line}: was removed for good (L4)")
 
-    def report_usage(self, rows: Sequence[tuple[str, int, int, int, int]], at_ns: int) -> None:
+    def report_usage(self, rows: Sequence[UsageRow], at_ns: int) -> None:
         """Usage of lines by JST day (Q3). See `CouponStore.report_usage`."""
         at_ns = checked_time("at_ns", at_ns)
         days: dict[tuple[str, int], tuple[int, ...]] = {}
         for line, day, *amounts in rows:
             checked_text("line", line)
-            days[line, _checked_day(line, day)] = tuple(
+            days[line, _checked_day(f"line {line}", day)] = tuple(
                 checked_bytes(f"line {line}: usage of", amount) for amount in amounts
             )
         self.require_run()
@@ -91,6 +91,7 @@ class States(Coupons, Lines):
                     "with_coupon": [amounts[0] for _, amounts in some],
                     "without": [amounts[1] for _, amounts in some],
                     "exempt": [amounts[2] for _, amounts in some],
+                    "restricting": [amounts[3] for _, amounts in some],
                     "at_ns": at_ns,
                     "run": self.run_id,
                 }
@@ -99,8 +100,21 @@ class States(Coupons, Lines):
 
     def usage(self, line: str, first_day: int) -> list[DayUsage]:
         """The line's days with use from `first_day` on (Q3)."""
-        said = {"line": checked_text("line", line), "first_day": _checked_day(line, first_day)}
+        said = {
+            "line": checked_text("line", line),
+            "first_day": _checked_day(f"line {line}", first_day),
+        }
         return [DayUsage(*row) for row in self.read(lambda again: self.db.run(sql.USAGE, said))]
+
+    def restricting(self, lines: Sequence[str], first_day: int) -> list[tuple[str, int, int]]:
+        """What counts towards R1, as other runs reported it. See `CouponStore.restricting`."""
+        said: dict[str, object] = {
+            "lines": [checked_text("line", line) for line in lines],
+            "first_day": _checked_day("lines", first_day),
+            "run": self.run_id,
+        }
+        rows = self.read(lambda again: self.db.run(sql.RESTRICTING, said, patient=True))
+        return [(code, day, counted) for code, day, counted in rows]
 
     def lines(self, contract: str | None = None) -> list[LineBalance]:
         """The lines of a contract, or all of them, in the order of the codes (Q2, Q4, L5)."""
@@ -122,11 +136,11 @@ class States(Coupons, Lines):
         return [_notice(json.loads(text)) for text in told]
 
 
-def _checked_day(line: str, day: int) -> int:
+def _checked_day(what: str, day: int) -> int:
     """A JST day as a plain int; PoolError for one that no time has."""
     number = index(day)
     if not -_DAY_LIMIT < number < _DAY_LIMIT:
-        raise PoolError(f"line {line}: day {number} is none")
+        raise PoolError(f"{what}: day {number} is none")
     return number
 
 

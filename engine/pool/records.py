@@ -124,13 +124,21 @@ class Purchase(NamedTuple):
     expires_ns: int
 
 
+UsageRow = tuple[str, int, int, int, int, int]
+"""what a line carried on a JST day: line, day, and the four figures of `DayUsage`"""
+
+
 class DayUsage(NamedTuple):
-    """What a line carried on one JST day (`engine.calendar.day_of`), as last reported (Q3)."""
+    """What a line carried on one JST day (`engine.calendar.day_of`), as last reported (Q3).
+
+    `restricting_bytes` are those of them that count towards the 3-day restriction (R1, X3).
+    """
 
     day: int
     with_coupon_bytes: int
     without_coupon_bytes: int
     exempt_bytes: int
+    restricting_bytes: int
     updated_ns: int
 
 

@@ -7,7 +7,7 @@ can corrupt a file in WAL mode that two connections have open (the "WAL-reset" b
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from typing import Any
 
@@ -74,6 +74,29 @@ def load_migrations() -> list[tuple[int, str, str]]:
     folder = resources.files("engine.pool") / "migrations" / "sqlite"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(int(n[:4]), n.removesuffix(".sql"), (folder / n).read_text("utf-8")) for n in names]
+
+
+def copy_database(path: str, target: str) -> None:
+    """Copy a coupon database, as it stands at this moment, to a new file; PoolError.
+
+    Another process may use it meanwhile; nothing in it is changed. It is not opened for reading only:
+    SQLite would then leave its files for the write-ahead log behind.
+    """
+    where = f"pool {path}"
+    check_path(where, path)
+    if not os.path.exists(path):
+        raise PoolError(f"{where}: there is no such file; give one that a replay or a gateway made")
+    try:
+        with (
+            closing(apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)) as source,
+            closing(apsw.Connection(target)) as copy,
+            copy.backup("main", source, "main") as backup,
+        ):
+            source.set_busy_timeout(ANSWER_MS)
+            while not backup.done:
+                backup.step()
+    except apsw.Error as error:
+        raise fault(where, error) from None
 
 
 class Database:

@@ -216,23 +216,33 @@ NOTICES = """
 
 REPORT_DAY = """
     INSERT INTO usage_day (line_id, day, run_id, with_coupon_bytes, without_coupon_bytes,
-                           exempt_bytes, updated_ns)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
+                           exempt_bytes, restricting_bytes, updated_ns)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (line_id, day, run_id) DO UPDATE SET
         with_coupon_bytes = excluded.with_coupon_bytes,
         without_coupon_bytes = excluded.without_coupon_bytes,
-        exempt_bytes = excluded.exempt_bytes, updated_ns = excluded.updated_ns
+        exempt_bytes = excluded.exempt_bytes,
+        restricting_bytes = excluded.restricting_bytes, updated_ns = excluded.updated_ns
 """
 FORGET_DAYS = """
     DELETE FROM usage_day
     WHERE line_id = ?1 AND day <= (SELECT max(day) FROM usage_day WHERE line_id = ?1) - ?2
 """
 USAGE = """
-    SELECT day, sum(with_coupon_bytes), sum(without_coupon_bytes), sum(exempt_bytes), max(updated_ns)
+    SELECT day, sum(with_coupon_bytes), sum(without_coupon_bytes), sum(exempt_bytes),
+           sum(coalesce(restricting_bytes, without_coupon_bytes)), max(updated_ns)
     FROM usage_day WHERE line_id = (SELECT line_id FROM line WHERE code = ?) AND day >= ?
     GROUP BY day
     HAVING sum(with_coupon_bytes) > 0 OR sum(without_coupon_bytes) > 0 OR sum(exempt_bytes) > 0
     ORDER BY day
+"""
+# From the lines asked for, each by its key: days of use are many more. Added up by the caller, as a
+# GROUP BY would sort them first.
+RESTRICTING = """
+    SELECT l.code, u.day, coalesce(u.restricting_bytes, u.without_coupon_bytes)
+    FROM json_each(?1) j CROSS JOIN line l ON l.code = j.value
+    CROSS JOIN usage_day u ON u.line_id = l.line_id AND u.day >= ?2
+    WHERE u.run_id <> ?3
 """
 
 # -- the contract book

@@ -11,7 +11,7 @@ from engine.pool import sqlite_statements as sql
 from engine.pool.bounds import checked_bytes, checked_text, checked_time
 from engine.pool.sqlite import Row
 from engine.pool.sqlite_lines import Lines
-from engine.pool.store import USAGE_DAYS_KEPT, DayUsage, LineBalance, LineNews, Notice
+from engine.pool.store import USAGE_DAYS_KEPT, DayUsage, LineBalance, LineNews, Notice, UsageRow
 
 _DAY_LIMIT = 1 << 20
 """JST days; far beyond what 64 bits of ns hold"""
@@ -68,12 +68,12 @@ class States(Lines):
                 raise PoolError(f"line {code}: the coupon database does not know it; open it first")
         return found
 
-    def report_usage(self, rows: Sequence[tuple[str, int, int, int, int]], at_ns: int) -> None:
+    def report_usage(self, rows: Sequence[UsageRow], at_ns: int) -> None:
         """Usage of lines by JST day (Q3). See `CouponStore.report_usage`."""
         at_ns = checked_time("at_ns", at_ns)
         for line, day, *amounts in rows:
             checked_text("line", line)
-            _checked_day(line, day)
+            _checked_day(f"line {line}", day)
             for amount in amounts:
                 checked_bytes(f"line {line}: usage of", amount)
         self.require_run()
@@ -89,8 +89,19 @@ class States(Lines):
 
     def usage(self, line: str, first_day: int) -> list[DayUsage]:
         """The line's days with use from `first_day` on (Q3)."""
-        rows = self.db.run(sql.USAGE, checked_text("line", line), _checked_day(line, first_day))
+        rows = self.db.run(
+            sql.USAGE, checked_text("line", line), _checked_day(f"line {line}", first_day)
+        )
         return [DayUsage(*row) for row in rows]
+
+    def restricting(self, lines: Sequence[str], first_day: int) -> list[tuple[str, int, int]]:
+        """What counts towards R1, as other runs reported it. See `CouponStore.restricting`."""
+        codes = json.dumps(list(dict.fromkeys(checked_text("line", line) for line in lines)))
+        first = _checked_day("lines", first_day)
+        sums: dict[tuple[str, int], int] = {}
+        for code, day, size in self.db.run(sql.RESTRICTING, codes, first, self.run_id):
+            sums[code, day] = sums.get((code, day), 0) + size
+        return [(*key, size) for key, size in sorted(sums.items()) if size]
 
     def lines(self, contract: str | None = None) -> list[LineBalance]:
         """The lines of a contract, or all of them, in the order of the codes (Q2, Q4, L5)."""
@@ -119,11 +130,11 @@ def _balance(row: Row) -> LineBalance:
     return LineBalance._make((*row[:7], *flags, row[10]))
 
 
-def _checked_day(line: str, day: int) -> int:
+def _checked_day(what: str, day: int) -> int:
     """A JST day as a plain int; PoolError for one that no time has."""
     number = index(day)
     if not -_DAY_LIMIT < number < _DAY_LIMIT:
-        raise PoolError(f"line {line}: day {number} is none")
+        raise PoolError(f"{what}: day {number} is none")
     return number
 
 

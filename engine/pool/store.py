@@ -34,6 +34,7 @@ from engine.pool.records import (
     Purchase,
     SliceState,
     StoreOptions,
+    UsageRow,
 )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Purchase",
     "SliceState",
     "StoreOptions",
+    "UsageRow",
     "open_store",
 ]
 
@@ -196,8 +198,9 @@ class CouponStore(Protocol):
     def note_all(self, news: Sequence[tuple[str, LineNews]]) -> None:
         """`note` for many lines at once."""
 
-    def report_usage(self, rows: Sequence[tuple[str, int, int, int, int]], at_ns: int) -> None:
-        """Usage of lines on JST days: (line, day, with coupon, without coupon, exempt), in bytes.
+    def report_usage(self, rows: Sequence[UsageRow], at_ns: int) -> None:
+        """Usage of lines on JST days: (line, day, with coupon, without coupon, exempt, restricting), in
+        bytes.
 
         Cumulative for this run and day: a repeated report replaces the one before (Q3). Days that are
         `USAGE_DAYS_KEPT` or more before the newest of a line are forgotten.
@@ -205,6 +208,13 @@ class CouponStore(Protocol):
 
     def usage(self, line: str, first_day: int) -> list[DayUsage]:
         """The line's days of use from `first_day` on, oldest first, all runs added up."""
+
+    def restricting(self, lines: Sequence[str], first_day: int) -> list[tuple[str, int, int]]:
+        """What counts towards the 3-day restriction of lines (R1): (line, day, bytes), as all runs but this
+        one reported it of the JST days from `first_day` on.
+
+        In the order of lines and days; lines and days without are left out. One query, however many lines.
+        """
 
     def contracts(self) -> list[ContractBalance]:
         """Every contract, in the order of the codes."""
@@ -284,3 +294,21 @@ def open_store(url: str | None, options: StoreOptions | None = None) -> CouponSt
         f"pool {url!r}: not a coupon database; write sqlite:///relative.db, sqlite:////absolute.db,"
         " sqlite:// for one in memory, or postgresql://user@host/database"
     )
+
+
+def private_copy(url: str | None, folder: str) -> str | None:
+    """The URL of a copy, in `folder`, of a coupon database that lasts; one in memory as it is.
+
+    For what may be tried but must not be kept. UsageError for PostgreSQL; PoolError where the file is
+    missing, damaged or not ours (the latter when the copy is opened).
+    """
+    if url is None or not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+        return url
+    if not url.startswith("sqlite:///"):
+        raise UsageError(
+            "pool: a PostgreSQL database cannot be copied for this; leave --pool out, or give a SQLite file"
+        )
+    from engine.pool.sqlite import copy_database
+
+    copy_database(url.removeprefix("sqlite:///"), f"{folder}/coupons.db")
+    return f"sqlite:///{folder}/coupons.db"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from engine.errors import RefusedError, UsageError
+from engine.errors import ConfigError, RefusedError, UsageError
 from engine.subscribers import Event
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def apply(engine: "Control", event: Event) -> None:
     engine's `refusals`."""
     try:
         _do(engine, event)
-    except (UsageError, RefusedError) as error:
+    except (UsageError, RefusedError, ConfigError) as error:
         engine.refusals.append(f"{event.do} at {event.at_ns} ns: {error}")
 
 

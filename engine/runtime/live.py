@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.accounting.sims import SimTable
 from engine.config.model import WATERMARK_BYTES_MIN, Pool
-from engine.errors import PoolError, PoolFenced
+from engine.errors import PoolError, PoolFenced, PoolUnavailable
 from engine.layout import (
     SIM_ATTACHED,
     SIM_COUPON_ON,
@@ -21,7 +21,7 @@ from engine.layout import (
     SIM_IN_SERVICE,
     SIM_WAITING,
 )
-from engine.pool.store import CouponStore, Grant, Notice
+from engine.pool.store import CouponStore, Grant, Notice, UsageRow
 from engine.runtime.asker import AskedStore, Asker
 from engine.runtime.lines import LineState
 from engine.runtime.quota import Quota
@@ -51,6 +51,10 @@ class LiveQuota(Quota):
         self._failed: dict[str, int] = {}
         self._lent: dict[str, int] = {}
         self._calendar_ns: dict[str, int] = {}
+        self._said: dict[
+            tuple[str, int], UsageRow
+        ] = {}  # usage that the database has not confirmed
+        self._say_again = False
 
     def held_bytes(self, line: LineState) -> int:
         """byte; the balance on a SIM, exactly: below 0 by what was lent to it and is used."""
@@ -65,6 +69,7 @@ class LiveQuota(Quota):
 
     def settle(self, lines: Iterable[LineState], now_ns: int) -> None:
         self._asker.settled()
+        super().report_usage(list(self._said.values()), now_ns)
         super().settle(lines, now_ns)
 
     def end(self) -> None:
@@ -79,6 +84,26 @@ class LiveQuota(Quota):
         """Nothing to make durable: what is in a row was durable before. Takes what has been answered."""
         self._asker.collect()
         self.note_drained()
+        self.usage.report_if_due()
+
+    def report_usage(self, rows: list[UsageRow], now_ns: int) -> None:
+        """Have it reported; with the next report again where the database did not answer."""
+        self._said.update((row[:2], row) for row in rows)
+        if self._say_again:
+            rows = list(self._said.values())
+            self._say_again = False
+        if not rows:
+            return
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, PoolUnavailable):
+                self._say_again = True
+                return
+            for row in rows:  # what was refused would be refused again
+                if self._said.get(row[:2]) == row:
+                    del self._said[row[:2]]
+
+        self._asker.ask(lambda: self._direct.report_usage(rows, now_ns), done)
 
     def notices(self) -> list[Notice]:
         self._asker.collect()

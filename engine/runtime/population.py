@@ -69,6 +69,7 @@ class Population:
         self._quota.enter_lines(lines, [initial for _, initial in self._fresh], balances)
         self._fresh.clear()
         self._take_known(lines, known)
+        self._quota.take_in([line for line in lines if line.code in balances])
 
     def enter(self) -> None:
         """Have the database know the contracts and lines that were added since; opens the lines."""
@@ -79,6 +80,7 @@ class Population:
         self._quota.open_lines(lines, [initial for _, initial in self._fresh])
         self._fresh.clear()
         self._take_known(lines, self._known(lines))
+        self._quota.take_in(lines)
 
     def _credit(self) -> None:
         self._quota.credit(self._credits)

@@ -7,6 +7,7 @@ kernel stops for a refill as it does for a slice; what packets get is the same f
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from engine import clock
 from engine.accounting.sims import SimTable
@@ -20,18 +21,23 @@ from engine.layout import (
     SIM_IN_SERVICE,
     SIM_REGULATED,
 )
-from engine.pool.store import CouponStore, Credit, LineNews, Notice
+from engine.pool.store import CouponStore, Credit, LineNews, Notice, UsageRow
 from engine.runtime.lines import ContractState, LineState
 from engine.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from engine.runtime.usage import UsageDays
 
 
 class Quota:
     """Grants for the rows of a SIM table. `calendar_ns` of the calls is the coupon calendar's time.
 
-    `alone`: no other shard is metered at the same time.
+    `alone`: no other shard is metered at the same time. `usage`, which sets itself, is told of lines that
+    come and go.
     """
 
     alone = True
+    usage: "UsageDays"
 
     def __init__(
         self, store: CouponStore, sims: SimTable, first_slice: str, settings: Pool
@@ -63,6 +69,7 @@ class Quota:
         gets PoolFenced here, before anything of the batch is let out (I4).
         """
         self.note_drained()
+        self.usage.report_if_due()
         asked_ns = clock.lease_ns()
         if self._marks:
             self.defer()
@@ -87,6 +94,16 @@ class Quota:
             if self.held_bytes(line) <= 0:
                 del self._draining[code]
                 self.show(line, int(self._sims.rows[line.row]["last_ns"].max()))
+
+    def report_usage(self, rows: list[UsageRow], now_ns: int) -> None:
+        """Keep what lines carried on JST days (Q3, R1), with the next `flush`."""
+        if rows:
+            self.defer()
+            self.store.report_usage(rows, now_ns)
+
+    def take_in(self, lines: list[LineState]) -> None:
+        """Lines are here that other runs may have had (R1)."""
+        self.usage.take_in(lines)
 
     def notices(self) -> list[Notice]:
         """What others did to the database since the last call."""
@@ -171,14 +188,16 @@ class Quota:
             return
         self.defer()
         self._marks.pop(line.code, None)
+        self.usage.let_go(line, now_ns)
         self.store.settle(line.code, self.used_bytes(line), True)
-        self.show(line, now_ns)
+        self.show(line, now_ns, bool(int(self._sims.rows[line.row]["flags"]) & SIM_REGULATED))
         line.closed = True
 
     def _reopen(self, line: LineState) -> None:
         """Open a line with its session: another gateway may have used some of what the SIM held."""
         self.defer()
         balance = self.store.open_line(line.contract.code, line.code, 0)
+        self.take_in([line])
         line.closed = False
         row = self._sims.rows[line.row]
         held = self.held_bytes(line)
@@ -189,10 +208,10 @@ class Quota:
             row["flags"] = int(row["flags"]) & ~SIM_EMPTY
         line.settled_bytes += self.used_bytes(line) - self.store.reported(line.code)
 
-    def show(self, line: LineState, now_ns: int) -> None:
-        """Bring the balance that customers are shown up to date (L5)."""
+    def show(self, line: LineState, now_ns: int, regulated: bool | None = None) -> None:
+        """Bring the balance that customers are shown up to date (L5), and the restriction, if told (Q4)."""
         line.shown_bytes = max(0, self.held_bytes(line))
-        self.note(line, LineNews(now_ns, shown_bytes=line.shown_bytes))
+        self.note(line, LineNews(now_ns, regulated=regulated, shown_bytes=line.shown_bytes))
 
     def note(self, line: LineState, news: LineNews) -> None:
         """Keep a line's state in the database (Q4)."""

@@ -63,7 +63,9 @@ def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
         "coupon": bool(flags & SIM_COUPON_ON),
         "regulated": limit_bytes > 0 and slow > limit_bytes,
         "in_service": bool(flags & SIM_IN_SERVICE),
-        "rating_groups": [_rated(engine, rated) for rated in sides.rated_rows(row)],
+        "rating_groups": [
+            _rated(engine, rated) for rated in sides.rated_rows(row) if rated["packets"].any()
+        ],
     }
 
 

@@ -62,24 +62,29 @@ class RatingGroups:
         self.names: list[str] = ["exempt"]
         self.caps_bytes: list[int] = [0]
 
-    def take(self, exempt: Exempt) -> dict[int, int]:
-        """Names and caps as they are now; the index of each group's number. ConfigError for too many."""
-        new = {group.id for group in exempt.rating_groups} - set(self.ids)
-        if len(self.ids) + len(new) > WORK_GROUPS_MAX:
+    def indexes(self, exempt: Exempt) -> dict[int, int]:
+        """The index of each number in a list: new ones come after all before. ConfigError for too many."""
+        index_of = {number: index for index, number in enumerate(self.ids)}
+        for group in exempt.rating_groups:
+            index_of.setdefault(group.id, len(index_of))
+        if len(index_of) > WORK_GROUPS_MAX:
             raise ConfigError(
                 f"exempt: more than {WORK_GROUPS_MAX - 1} different rating groups in one run; "
                 "use the numbers of earlier lists again"
             )
-        index_of = {number: index for index, number in enumerate(self.ids)}
+        return {number: index_of[number] for number in (0, *(g.id for g in exempt.rating_groups))}
+
+    def take(self, exempt: Exempt) -> None:
+        """Names and caps are those of this list from now on."""
+        index_of = self.indexes(exempt)
         for group in exempt.rating_groups:
-            index = index_of.setdefault(group.id, len(self.ids))
+            index = index_of[group.id]
             if index == len(self.ids):
                 self.ids.append(group.id)
                 self.names.append("")
                 self.caps_bytes.append(0)
             self.names[index] = group.name
             self.caps_bytes[index] = group.cap_bytes_per_day
-        return index_of
 
 
 def _is_v4(first: int, last: int) -> bool:
@@ -128,9 +133,15 @@ class ExemptTable:
     def __init__(self, exempt: Exempt, parse_prefix: Any, groups: RatingGroups) -> None:
         # IPv4 apart and first: an IPv6 prefix around ::ffff:0:0 is not IPv4.
         spans: tuple[list[Span], list[Span]] = ([], [])
-        index_of = groups.take(exempt)
+        index_of = groups.indexes(exempt)
         for endpoint in exempt.endpoints:
-            rules = _rules(endpoint, index_of[endpoint.rating_group])
+            group = index_of.get(endpoint.rating_group)
+            if group is None:
+                raise ConfigError(
+                    f"exempt endpoint {endpoint.name}: no rating group of its list has the id "
+                    f"{endpoint.rating_group}"
+                )
+            rules = _rules(endpoint, group)
             for text in endpoint.prefixes:
                 hi, lo, mask_hi, mask_lo = (word % _U64 for word in parse_prefix(text))
                 first = hi << 64 | lo
@@ -150,6 +161,7 @@ class ExemptTable:
         keys = _keys(levels)
         self.filter = _filter(keys)
         self.places = _places(keys, self.ranges)
+        groups.take(exempt)  # last: a list that is refused changes nothing
 
     @property
     def tables(self) -> tuple[Rows, Rows, Rows, Rows]:

@@ -44,6 +44,13 @@ def add_elsewhere(shape, today, day, size):  # type: ignore[no-untyped-def]
 
 
 @leaf
+def add_all(shape, sides, today, days, sizes):  # type: ignore[no-untyped-def]
+    """`add_elsewhere` for many: SHAPE rows `sides`, and for each a day and its bytes."""
+    for k in range(len(sides)):
+        add_elsewhere(shape[sides[k]], today, days[k], sizes[k])
+
+
+@leaf
 def restricted(shape, skip_days, limit_bytes):  # type: ignore[no-untyped-def]
     """True if the bytes of three days exceed the limit; rolled to today before.
 

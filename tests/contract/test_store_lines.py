@@ -84,7 +84,7 @@ def test_a_removed_lines_balance_is_gone(store: CouponStore) -> None:
     for call in (
         lambda: store.open_line("hdd1", "hdo1", 0),
         lambda: store.note("hdo1", LineNews(5, coupon_on=True)),
-        lambda: store.report_usage([("hdo1", 1, 1, 1, 1)], 5),
+        lambda: store.report_usage([("hdo1", 1, 1, 1, 1, 1)], 5),
     ):
         with pytest.raises(PoolError, match="line hdo1: was removed for good"):
             call()

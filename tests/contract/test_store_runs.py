@@ -108,7 +108,7 @@ def test_a_gateway_that_is_silent_too_long_is_taken_over_and_fenced(pool: Pool) 
         lambda: credit(zombie, "c9", 5),
         lambda: zombie.buy("b9", "hdd1", 1, 5),
         lambda: zombie.note("hdo1", news),
-        lambda: zombie.report_usage([("hdo1", 1, 1, 1, 1)], 5),
+        lambda: zombie.report_usage([("hdo1", 1, 1, 1, 1, 1)], 5),
         lambda: zombie.save_account(Account("MA000001", 1, "{}"), [], entry),
         lambda: zombie.expire(1 << 62),
         lambda: zombie.renew(),
@@ -198,7 +198,7 @@ def test_an_operator_has_no_run(pool: Pool) -> None:
         lambda: operator.settle("hdo1", 0, False),
         lambda: operator.mark([("hdo1", 0, 0)]),
         lambda: operator.reported("hdo1"),
-        lambda: operator.report_usage([("hdo1", 1, 1, 1, 1)], 5),
+        lambda: operator.report_usage([("hdo1", 1, 1, 1, 1, 1)], 5),
     ):
         with pytest.raises(PoolError, match="opened without a gateway's name"):
             call()

@@ -12,15 +12,15 @@ def test_usage_is_kept_by_line_and_day(store: CouponStore) -> None:
     """Q3: with and without coupon, and exempt, oldest first; days without use are left out."""
     family(store, SLICE)
     store.report_usage(
-        [("hdo1", 16000, 1, 2, 3), ("hdo1", 16002, 4, 0, 0), ("hdo1", 16001, 0, 0, 0)], 50
+        [("hdo1", 16000, 1, 2, 3, 4), ("hdo1", 16002, 4, 0, 0, 0), ("hdo1", 16001, 0, 0, 0, 0)], 50
     )
-    store.report_usage([("hdo2", 16000, 7, 8, 9)], 60)
+    store.report_usage([("hdo2", 16000, 7, 8, 9, 8)], 60)
     assert store.usage("hdo1", 0) == [
-        DayUsage(16000, 1, 2, 3, 50),
-        DayUsage(16002, 4, 0, 0, 50),
+        DayUsage(16000, 1, 2, 3, 4, 50),
+        DayUsage(16002, 4, 0, 0, 0, 50),
     ]
-    assert store.usage("hdo1", 16001) == [DayUsage(16002, 4, 0, 0, 50)]
-    assert store.usage("hdo2", 16000) == [DayUsage(16000, 7, 8, 9, 60)]
+    assert store.usage("hdo1", 16001) == [DayUsage(16002, 4, 0, 0, 0, 50)]
+    assert store.usage("hdo2", 16000) == [DayUsage(16000, 7, 8, 9, 8, 60)]
     assert store.usage("hdo1", 16003) == store.usage("nobody", 0) == []
     assert store.audit() == []
 
@@ -29,8 +29,8 @@ def test_a_repeated_report_of_a_day_replaces_the_one_before(store: CouponStore) 
     """Q3: cumulative for the run; updated when it was said last."""
     family(store, SLICE)
     for amount in (5, 9, 9):
-        store.report_usage([("hdo1", 16000, amount, 1, 0)], 50 + amount)
-    assert store.usage("hdo1", 0) == [DayUsage(16000, 9, 1, 0, 59)]
+        store.report_usage([("hdo1", 16000, amount, 1, 0, amount)], 50 + amount)
+    assert store.usage("hdo1", 0) == [DayUsage(16000, 9, 1, 0, 9, 59)]
 
 
 def test_a_days_usage_is_the_sum_of_all_runs(reopen: Opener) -> None:
@@ -38,22 +38,63 @@ def test_a_days_usage_is_the_sum_of_all_runs(reopen: Opener) -> None:
     for moment in (50, 60):
         store = reopen()
         store.open_line("hdd1", "hdo1", 0)
-        store.report_usage([("hdo1", 16000, 5, 0, 2), ("hdo1", 16000, 7, 1, 2)], moment)
+        store.report_usage([("hdo1", 16000, 5, 0, 2, 1), ("hdo1", 16000, 7, 1, 2, 3)], moment)
         store.close(clean=False)
     store = reopen()
-    assert store.usage("hdo1", 0) == [DayUsage(16000, 14, 2, 4, 60)]
+    assert store.usage("hdo1", 0) == [DayUsage(16000, 14, 2, 4, 6, 60)]
     store.close()
+
+
+def test_what_counts_towards_the_restriction_is_told_of_other_runs(reopen: Opener) -> None:
+    """R1, I8: line by line and day by day, added up; one's own is known to whoever reported it."""
+    for moment in (50, 60):
+        store = reopen()
+        family(store, SLICE)
+        rows = [("hdo2", 16001, 0, 0, 9, 5), ("hdo1", 16001, 0, 7, 0, 7)]
+        store.report_usage(
+            [*rows, ("hdo1", 16003, 9, 0, 9, 0), ("hdo1", 15999, 0, 1, 0, 1)], moment
+        )
+        store.close(clean=False)
+    store = reopen()
+    family(store, SLICE)
+    store.report_usage([("hdo1", 16001, 0, 100, 0, 100), ("hdo1", 16002, 0, 3, 0, 3)], 70)
+    asked = ["hdo2", "hdo1", "hdo9", "hdo1"]
+    assert store.restricting(asked, 16000) == [("hdo1", 16001, 14), ("hdo2", 16001, 10)]
+    assert store.restricting(["hdo1"], 0) == [("hdo1", 15999, 2), ("hdo1", 16001, 14)]
+    assert store.restricting(["hdo1"], 16002) == store.restricting([], 0) == []
+    store.defer()
+    store.report_usage([("hdo1", 16001, 0, 101, 0, 101)], 70)
+    assert store.restricting(["hdo1"], 16001) == [("hdo1", 16001, 14)]
+    store.flush()
+    with pytest.raises(PoolError, match="lines: day 9223372036854775808"):
+        store.restricting(["hdo1"], 1 << 63)
+    with pytest.raises(PoolError, match="printable"):
+        store.restricting(["\0"], 0)
+    store.close()
+
+
+def test_an_operator_and_another_gateway_see_what_counts_in_every_run(pool: Pool) -> None:
+    """R1, I5: of the runs that are still on as well."""
+    one, two, operator = pool.open("a"), pool.open("b"), pool.open(None)
+    family(one, SLICE)
+    one.report_usage([("hdo1", 16001, 0, 7, 0, 7)], 50)
+    two.open_line("hdd1", "hdo3", 0)
+    two.report_usage([("hdo1", 16001, 0, 4, 0, 4)], 50)
+    asked = ["hdo1", "hdo2"]
+    assert one.restricting(asked, 16000) == [("hdo1", 16001, 4)]
+    assert two.restricting(asked, 16000) == [("hdo1", 16001, 7)]
+    assert operator.restricting(asked, 16000) == [("hdo1", 16001, 11)]
 
 
 def test_days_are_kept_for_thirty_days(store: CouponStore) -> None:
     """Q3: counted back from the line's newest; a late report of an old day is forgotten at once."""
     family(store, SLICE)
     for day in (16000, 16000 + USAGE_DAYS_KEPT - 1):
-        store.report_usage([("hdo1", day, 1, 1, 1), ("hdo2", 16000, 1, 1, 1)], day)
+        store.report_usage([("hdo1", day, 1, 1, 1, 1), ("hdo2", 16000, 1, 1, 1, 1)], day)
     assert len(store.usage("hdo1", 0)) == 2
-    store.report_usage([("hdo1", 16000 + USAGE_DAYS_KEPT, 1, 1, 1)], 9)
+    store.report_usage([("hdo1", 16000 + USAGE_DAYS_KEPT, 1, 1, 1, 1)], 9)
     assert [d.day for d in store.usage("hdo1", 0)] == [16029, 16030]
-    store.report_usage([("hdo1", 16000, 1, 1, 1), ("hdo1", 16001, 1, 1, 1)], 9)
+    store.report_usage([("hdo1", 16000, 1, 1, 1, 1), ("hdo1", 16001, 1, 1, 1, 1)], 9)
     assert [d.day for d in store.usage("hdo1", 0)] == [16001, 16029, 16030]
     assert len(store.usage("hdo2", 0)) == 1
 
@@ -61,13 +102,14 @@ def test_days_are_kept_for_thirty_days(store: CouponStore) -> None:
 def test_usage_that_is_refused_changes_nothing(store: CouponStore) -> None:
     """B76, B80: unknown lines, amounts, days and times out of bounds; all or none."""
     family(store, SLICE)
-    good = ("hdo1", 16000, 1, 1, 1)
+    good = ("hdo1", 16000, 1, 1, 1, 1)
     bad = [
-        (("hdo9", 16000, 1, 1, 1), "line hdo9: the coupon database does not know it"),
-        (("hdo2", 16000, -1, 1, 1), "line hdo2: usage of -1"),
-        (("hdo2", 16000, 1, 1, 1 << 63), "line hdo2: usage of"),
-        (("hdo2", 1 << 63, 1, 1, 1), "line hdo2: day 9223372036854775808"),
-        (("\0", 16000, 1, 1, 1), "printable"),
+        (("hdo9", 16000, 1, 1, 1, 1), "line hdo9: the coupon database does not know it"),
+        (("hdo2", 16000, -1, 1, 1, 1), "line hdo2: usage of -1"),
+        (("hdo2", 16000, 1, 1, 1, -2), "line hdo2: usage of -2"),
+        (("hdo2", 16000, 1, 1, 1 << 63, 1), "line hdo2: usage of"),
+        (("hdo2", 1 << 63, 1, 1, 1, 1), "line hdo2: day 9223372036854775808"),
+        (("\0", 16000, 1, 1, 1, 1), "printable"),
     ]
     for row, words in bad:
         with pytest.raises(PoolError, match=words):

@@ -148,6 +148,7 @@ def test_usage_is_per_sim_and_day_with_what_there_is_of_today(
             "with_coupon_bytes": 100 + back,
             "without_coupon_bytes": back,
             "exempt_bytes": 1,
+            "restricting_bytes": back,
             "updated_ns": NOW_NS,
         }
         for back in (2, 1)

@@ -9,8 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import config, verdict
-from engine.config import Endpoint, Limit, Plan, Settings, SlowLimit, Speed
-from engine.config.model import Exempt, Restriction
+from engine.config import (
+    Endpoint,
+    Exempt,
+    Limit,
+    Plan,
+    Police,
+    RatingGroup,
+    Restriction,
+    Settings,
+    SlowLimit,
+    Speed,
+)
 from engine.layout import PACKET, PACKET_GTP, PACKET_PORTS, PACKET_V6
 from engine.pool.store import open_store
 from engine.runtime import Engine
@@ -49,8 +59,15 @@ def settings(
     effective: Any = "immediate",
     endpoints: Sequence[Endpoint] = (Endpoint("dns", (f"{DNS}/32",), "udp", (53,)),),
     first_slice: Any = "attach",
+    groups: Sequence[RatingGroup] = (),
+    charge: bool = False,
+    count: bool = False,
+    police: Police | None = None,
 ) -> Settings:
-    """One plan, of one speed up and down, with the slow state of a byte a millisecond."""
+    """One plan, of one speed up and down, with the slow state of a byte a millisecond.
+
+    groups, charge, count: of the exempt endpoints; with `police` there is a policer and no shaper.
+    """
     plan = Plan(PLAN, PLAN, 3, bundle_bytes, high_bps, high_bps, restriction_bytes)
     return replace(
         config.load(None),
@@ -59,8 +76,10 @@ def settings(
         ue_nets=(),
         speed=Speed(high, slow, restricted),
         restriction=Restriction(True, effective),
-        exempt=Exempt(tuple(endpoints)),
+        exempt=Exempt(tuple(endpoints), charge, count, tuple(groups)),
         plans=(plan,),
+        limiter="police" if police else "shape",
+        police=police or Police(),
     )
 
 
@@ -103,9 +122,11 @@ def packet(
     endpoint: int = -1,
     flags: int = 0,
     code: int = 0,
+    fragment: int = 0,
 ) -> Rows:
     """A batch of one packet; with a TEID it is a G-PDU to the outer address number `endpoint`."""
     row = np.zeros(1, dtype=PACKET)
+    row["fragment"] = fragment
     row["time_ns"], row["length"], row["protocol"], row["code"] = at_ns, length, protocol, code
     row["src_hi"], row["src_lo"] = parse_address(src)
     row["dst_hi"], row["dst_lo"] = parse_address(dst)

@@ -56,7 +56,8 @@ def filled(url: str) -> None:
     store.settle_all([(FIRST, 4 * MB), (SECOND, 0), (OTHER, 0)], True)
     store.note(FIRST, LineNews(NOW_NS, True, True, False, 6 * MB))
     store.note(SECOND, LineNews(NOW_NS, False, False, True))
-    store.report_usage([(FIRST, TODAY - back, 100 + back, back, 1) for back in range(5)], NOW_NS)
+    used = [(FIRST, TODAY - back, 100 + back, back, 1, back) for back in range(5)]
+    store.report_usage(used, NOW_NS)
     store.commit()
     store.close()
 

@@ -210,6 +210,29 @@ def test_the_rights_that_the_documents_name_are_enough(postgres: Cluster) -> Non
     store.close()
 
 
+def test_a_schema_of_version_1_is_brought_to_the_newest_with_all_that_is_in_it(
+    postgres: Cluster,
+) -> None:
+    """F22, R1: what was reported before counts as it did then; the audit agrees with the new schema"""
+    url = postgres.fresh()
+    db = Database(url, 1000, 60_000, "test")
+    db.connect()
+    postgres_schema.migrate(db, postgres_schema.load_migrations()[:1])
+    db.run("INSERT INTO run VALUES (1, 'gateway', 'clean', 0, 0)")
+    db.run("INSERT INTO contract (contract_id, code) VALUES (1, 'hdd1')")
+    db.run(
+        "INSERT INTO line (line_id, code, contract_id, run_id, is_open, held_bytes)"
+        " VALUES (1, 'hdo1', 1, 1, 0, 0)"
+    )
+    db.run("INSERT INTO usage_day VALUES (1, 16000, 1, 5, 70, 9, 50)")
+    db.close()
+    store = operator(url)
+    assert store.usage("hdo1", 0) == [(16000, 5, 70, 9, 70, 50)]
+    assert store.restricting(["hdo1"], 16000) == [("hdo1", 16000, 70)]
+    assert not [finding for finding in store.audit() if "schema" in finding or "column" in finding]
+    store.close()
+
+
 def test_a_step_that_fails_leaves_the_schema_as_it_was(postgres: Cluster) -> None:
     """F22: each step of a migration is kept whole or not at all."""
     url = postgres.fresh()

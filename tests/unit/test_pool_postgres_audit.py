@@ -63,7 +63,7 @@ def books(postgres: Cluster) -> str:
     store.settle("hdo3", 1, True)
     store.remove_line("hdo3", 110)
     store.note("hdo1", LineNews(111, True, False, True, 99))
-    store.report_usage([("hdo1", 5, 1, 2, 3)], 120)
+    store.report_usage([("hdo1", 5, 1, 2, 3, 2)], 120)
     store.close_contract("hdd2", 130)
     for version in (1, 2):
         entry = BookEntry("MA000001", version, 140, "apply", "by post")

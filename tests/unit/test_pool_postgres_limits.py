@@ -124,7 +124,7 @@ def test_many_lines_go_in_pieces_and_are_kept_whole_or_not_at_all(
     assert [store.reported(name) for name in names] == [2] * 5
     news = [(name, LineNews(5, coupon_on=True)) for name in (*names, "hdo0")]
     store.note_all(news)
-    store.report_usage([(name, day, 1, 2, 3) for name in names for day in (1, 2)], 5)
+    store.report_usage([(name, day, 1, 2, 3, 2) for name in names for day in (1, 2)], 5)
     assert [line.coupon_on for line in store.lines()] == [True] * 5
     store.settle_all([(name, 3) for name in names[:3]], False)
     store.close(clean=False)

@@ -148,17 +148,18 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     filled(path)
     edit(path, "INSERT INTO schema_version VALUES (99, 'from the future')")
-    assert "schema is version 99, this pktoll knows up to 2; install a newer" in refusal(path)
+    assert "schema is version 99, this pktoll knows up to 3; install a newer" in refusal(path)
 
 
 def test_migrations_are_applied_in_order_and_once() -> None:
     """F22: an old database is brought up step by step."""
-    steps = [(3, "0003_a", "CREATE TABLE a (x)"), (4, "0004_b", "ALTER TABLE a RENAME TO b")]
+    steps = [(4, "0004_a", "CREATE TABLE a (x)"), (5, "0005_b", "ALTER TABLE a RENAME TO b")]
     database = Database(None)
     database.migrate(load_migrations() + steps)
     database.migrate(load_migrations() + steps)
     found = database.run("SELECT version, name FROM schema_version ORDER BY version")
-    assert found == [(1, "0001_coupons"), (2, "0002_gateways"), (3, "0003_a"), (4, "0004_b")]
+    shipped = [(1, "0001_coupons"), (2, "0002_gateways"), (3, "0003_restriction")]
+    assert found == [*shipped, (4, "0004_a"), (5, "0005_b")]
     assert database.value("SELECT count(*) FROM b") == 0
 
 
@@ -166,8 +167,8 @@ def test_a_migration_that_fails_leaves_the_old_schema() -> None:
     """F22: a step and its version are one transaction."""
     database = Database(None)
     with pytest.raises(PoolError, match="refused a statement"):
-        database.migrate([(3, "0003_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
-    assert database.value("SELECT max(version) FROM schema_version") == 2
+        database.migrate([(4, "0004_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
+    assert database.value("SELECT max(version) FROM schema_version") == 3
     assert database.value("SELECT count(*) FROM sqlite_master WHERE name = 'half'") == 0
 
 

@@ -1,4 +1,4 @@
-"""A coupon database of schema version 1 is brought to the newest version with all that is in it."""
+"""A coupon database of an older schema is brought to the newest version with all that is in it."""
 
 from pathlib import Path
 
@@ -101,6 +101,26 @@ def test_the_upgraded_schema_is_that_of_a_new_database(tmp_path: Path) -> None:
             connection.execute("DELETE FROM journal" if name == "a.db" else "DELETE FROM nothing")
         connection.close()
     assert schemas[0] == schemas[1]
+
+
+def test_the_use_that_version_2_reported_counts_as_it_did_then(tmp_path: Path) -> None:
+    """F22, R1: it counted the bytes without coupon and nothing else; new reports say themselves"""
+    version_1(tmp_path / "a.db", clean=True)
+    connection = apsw.Connection(str(tmp_path / "a.db"))
+    connection.pragma("foreign_keys", 0)
+    connection.execute(load_migrations()[1][2])
+    connection.execute("INSERT INTO schema_version VALUES (2, '0002_gateways')")
+    connection.execute("INSERT INTO usage_day VALUES (1, 16000, 1, 5, 70, 9, 50)")
+    connection.close()
+    store = open_store(url(tmp_path / "a.db"))
+    assert store.usage("hdo1", 0) == [(16000, 5, 70, 9, 70, 50)]
+    assert store.restricting(["hdo1"], 16000) == [("hdo1", 16000, 70)]
+    store.open_line("hdd1", "hdo1", 0)
+    store.report_usage([("hdo1", 16000, 0, 10, 3, 13)], 60)
+    assert store.usage("hdo1", 0) == [(16000, 5, 80, 12, 83, 60)]
+    assert store.audit() == []
+    store.settle("hdo1", 0, True)
+    store.close()
 
 
 def test_a_gateway_of_version_1_that_runs_is_not_upgraded_under_its_feet(tmp_path: Path) -> None:
