@@ -4,10 +4,11 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from engine.cli.captures import announce, check_prefixes, tell, who_is_who
 from engine.cli.main import fail
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from engine.wire.source import Stop
 
 FAIL_IF_STATUS = 5
+STDOUT = "-"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -35,15 +37,12 @@ def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
       pktoll replay capture.pcap --ue-net 10.45.0.0/16
       pktoll replay s5u.pcapng --subscribers lines.toml --events morning.jsonl --format json
       tcpdump -w - port 2152 | pktoll replay - --format csv
+      pktoll replay s5u.pcap --shaped left.pcap --dropped dropped.pcapng
       pktoll replay *.pcap --pool sqlite:///coupons.db --fail-if 'dropped_bytes > 0'
     """
 )
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@click.option("--config", metavar="FILE", help="Configuration (TOML); default: the packaged one.")
-@click.option("--subscribers", metavar="FILE", help="Contracts and lines (TOML or CSV).")
-@click.option(
-    "--events", metavar="FILE", help="Switches, charges, suspensions (JSON lines or TOML)."
-)
+@who_is_who
 @click.option(
     "--pool",
     metavar="URL",
@@ -57,25 +56,29 @@ def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="Name by which the coupon database knows this replay; two at a time need two names.",
 )
 @click.option(
-    "--ue-net",
-    "ue_nets",
-    metavar="PREFIX",
-    multiple=True,
-    help="Every address in this prefix is a SIM of the default plan; may be repeated.",
-)
-@click.option(
-    "--encapsulation",
-    type=click.Choice(["auto", "gtp", "ip"]),
-    default="auto",
-    show_default=True,
-    help="Bill G-PDUs or plain IP packets; auto: G-PDUs if the capture begins with any.",
-)
-@click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "jsonl", "csv"]),
     default="table",
     show_default=True,
+)
+@click.option(
+    "--shaped",
+    metavar="FILE.pcap",
+    help="Write the packets that left, each at its departure (pcap, ns). '-': standard output; the "
+    "report then goes to standard error.",
+)
+@click.option(
+    "--gtp",
+    type=click.Choice(["keep", "strip"]),
+    default="keep",
+    show_default=True,
+    help="In --shaped: frames as captured, or only the IP packets that are charged (raw IP).",
+)
+@click.option(
+    "--dropped",
+    metavar="FILE.pcapng",
+    help="Write the packets that did not leave, with the reason as comment (pcapng).",
 )
 @click.option(
     "--workers",
@@ -90,11 +93,6 @@ def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     metavar="EXPR",
     multiple=True,
     help="Exit with 5 if FIELD OP NUMBER holds, such as 'dropped_bytes > 0'.",
-)
-@click.option(
-    "--allow-clock-leap",
-    is_flag=True,
-    help="Let a capture clock that leaps by over a day credit and expire coupons.",
 )
 @click.option(
     "--schema",
@@ -116,6 +114,9 @@ def command(
     ue_nets: tuple[str, ...],
     encapsulation: str,
     form: str,
+    shaped: str | None,
+    gtp: Literal["keep", "strip"],
+    dropped: str | None,
     workers: int,
     fail_ifs: tuple[str, ...],
     allow_clock_leap: bool,
@@ -131,8 +132,9 @@ def command(
     from engine.replay import Condition, Options, run
     from engine.replay.formats import MACHINE
 
-    _check_prefixes(ue_nets)
-    _announce(quiet)
+    check_prefixes(ue_nets)
+    _check_outputs(shaped, dropped, gtp)
+    announce(quiet)
     conditions = [Condition.parse(text) for text in fail_ifs]
     with _progress(quiet) as progress, _stoppable() as stop:
         report = run(
@@ -146,51 +148,47 @@ def command(
                 ue_nets=ue_nets,
                 encapsulation=encapsulation,
                 workers=workers,
+                shaped=shaped,
+                dropped=dropped,
+                gtp=gtp,
                 allow_clock_leap=allow_clock_leap,
                 progress=progress,
                 stop=stop,
             )
         )
-    if form == "table":
-        from engine.cli.table import show
+    with _beside(shaped, dropped):
+        if form == "table":
+            from engine.cli.table import show
 
-        show(report.document)
-    else:
-        for text in MACHINE[form](report.document):
-            sys.stdout.write(text)
+            show(report.document)
+        else:
+            for text in MACHINE[form](report.document):
+                sys.stdout.write(text)
     return _tell(report, [c.text for c in conditions if c.holds(report.document)], quiet, verbose)
+
+
+def _check_outputs(shaped: str | None, dropped: str | None, gtp: str) -> None:
+    if gtp == "strip" and shaped is None:
+        raise click.UsageError("--gtp strip is about the packets of --shaped; name a file for them")
+    if STDOUT in (shaped, dropped) and sys.stdout.isatty():
+        raise click.UsageError("packets are not written to a terminal; name a file, or use a pipe")
+
+
+def _beside(*outputs: str | None) -> "contextlib.AbstractContextManager[object]":
+    """Where packets go to standard output, the report goes to standard error."""
+    if STDOUT in outputs:
+        return contextlib.redirect_stdout(sys.stderr)
+    return contextlib.nullcontext()
 
 
 def _tell(report: "Report", failed: list[str], quiet: bool, verbose: bool) -> int:
     """Remarks and faults on standard error; returns the exit status."""
-    if not quiet:
-        for notice in [*report.notices, *(report.details if verbose else [])]:
-            sys.stderr.write(f"pktoll: note: {notice}\n")
-    for warning in report.warnings:
-        sys.stderr.write(f"pktoll: warning: {warning}\n")
+    tell([*report.notices, *(report.details if verbose else [])], report.warnings, quiet)
     for fault in report.faults:
         fail(fault)
     for condition in failed:
         fail(f"--fail-if {condition} holds")
     return FAIL_IF_STATUS if failed and not report.exit_status else report.exit_status
-
-
-def _announce(quiet: bool) -> None:
-    """Say why the first run takes a while."""
-    from engine import jit
-
-    if not quiet and not jit.DISABLED and sys.stderr.isatty() and not jit.cached():
-        sys.stderr.write("pktoll: compiling the kernels for this machine, once ...\n")
-
-
-def _check_prefixes(prefixes: tuple[str, ...]) -> None:
-    from engine.wire.addresses import parse_prefix
-
-    for prefix in prefixes:
-        try:
-            parse_prefix(prefix)
-        except ValueError as error:
-            raise click.UsageError(f"--ue-net {prefix}: {error}") from None
 
 
 @contextlib.contextmanager

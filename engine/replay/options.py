@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.wire.source import Stop
 
@@ -17,6 +18,10 @@ class Options:
     of a capture shows a G-PDU. `ue_nets` are CIDR prefixes whose every address is a SIM of the default
     plan; without them and without subscribers the configuration's are taken. `workers` is the number
     of shards that are metered at once, `gateway` the name by which the coupon database knows this replay.
+    `count` bills on another basis than the configuration's: the setting's values.
+    `shaped` and `dropped` are files ("-": standard output) for the packets that left, at their departure,
+    and for those that did not, with the reason; `gtp` says whether the first keeps frames as captured or
+    only the IP packet inside that is charged.
     Once `stop` is asked for, the captures are at their end.
     """
 
@@ -28,7 +33,11 @@ class Options:
     gateway: str = "replay"
     ue_nets: tuple[str, ...] = ()
     encapsulation: str = "auto"
+    count: Literal["inner-ip", "outer-ip", "frame", "l4-payload"] | None = None
     workers: int = 1
     allow_clock_leap: bool = False
+    shaped: str | None = None
+    dropped: str | None = None
+    gtp: Literal["keep", "strip"] = "keep"
     progress: Progress | None = None
     stop: Stop | None = None

@@ -1,26 +1,33 @@
 """One replay: read captures in time order, drive the engine, gather the report."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine import clock, config, jit, subscribers, verdict
-from engine.config import Settings
-from engine.errors import CaptureError, UsageError
+from engine import clock, jit, verdict
+from engine.errors import CaptureError
 from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
-from engine.pool.store import CouponStore, open_store
-from engine.replay.ahead import Ahead
+from engine.replay.ahead import DEPTH, DEPTH_KEPT, Ahead
 from engine.replay.options import Options
-from engine.runtime import Engine, store_options
-from engine.subscribers import Book, Event, documents, views
-from engine.subscribers.account import Account
-from engine.wire import MODE_GTP, MODE_IP
-from engine.wire.capture import Capture, merge, sniff
+from engine.replay.setup import Known, begin, load, open_captures, open_engine
+from engine.runtime import Engine
+from engine.subscribers import Event
+from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
-from engine.wire.source import STDIN
+from engine.wire.merge import merge, merge_kept
+
+if TYPE_CHECKING:
+    from engine.replay.outputs import Outputs
 
 SCHEMA = "pktoll.replay/1"
+COUNTED = {
+    "outer-ip": 'bytes are those of the outer IP packets where there is a tunnel (count = "outer-ip")',
+    "frame": 'bytes are those of whole frames, link headers included (count = "frame")',
+    "l4-payload": 'bytes are those behind TCP and UDP headers (count = "l4-payload")',
+}
+"""what to tell where bytes are not those of the packets that are charged"""
 GROUP_NS = 100_000_000
 """ns; how long a group of batches may last whose slices become durable with one fsync. A replay lets
 nothing out before its report, so its batches need not wait for the disk one by one."""
@@ -42,18 +49,6 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Known:
-    """Who is known beforehand: from a subscriber file, or from the coupon database's contract book."""
-
-    book: Book | None
-    accounts: list[Account]
-
-    @property
-    def nobody(self) -> bool:
-        return self.book is None and not self.accounts
-
-
-@dataclass(slots=True)
 class _Timing:
     read_ns: int = 0
     process_ns: int = 0
@@ -63,120 +58,84 @@ class _Timing:
 def run(options: Options) -> Report:
     """Replay the captures; raises ConfigError, PoolError, UsageError, LedgerError, or CaptureError
     where a capture cannot even be opened. A capture that breaks off is billed up to there and reported."""
-    settings = config.load(options.config)
-    book = subscribers.load(options.subscribers, settings) if options.subscribers else None
-    events = subscribers.events.load(options.events, book) if options.events else []
+    given = load(options)
+    writes = options.shaped is not None or options.dropped is not None
+    if writes:  # its kernels are compiled only where they are wanted
+        from engine.replay.outputs import open_outputs
     timing = _Timing(compile_ns=jit.warm())
     endpoints = Endpoints()
-    captures = _open(options, endpoints, count_outer=settings.count == "outer-ip")
-    try:
-        engine, known = _engine(options, settings, endpoints, book)
-    except BaseException:
+    captures = open_captures(options, endpoints, given.settings, keep=writes)
+    outputs: Outputs | None = None
+    with contextlib.ExitStack() as opened:
         for capture in captures:
-            capture.close()
-        raise
-    with engine:
-        rows = _drive(engine, captures, known, events, options, timing)
-        document = _document(engine, captures, rows, timing)
-        if _stopped(options) and document["capture"]["truncated_at"] is None:
-            document["capture"]["truncated_at"] = captures[0].offset
-        engine.close()
-    assumed = settings.ue_nets if known.nobody and not options.ue_nets else ()
-    return _told(Report(document), engine, captures, options, assumed)
-
-
-def _engine(
-    options: Options, settings: Settings, endpoints: Endpoints, book: Book | None
-) -> tuple[Engine, _Known]:
-    """An engine on the coupon database, and who is known beforehand."""
-    store = open_store(options.pool, store_options(settings, options.gateway))
-    try:
-        known = _Known(book, [] if book or options.ue_nets else stored_accounts(store))
-        engine = Engine(
-            settings,
-            store,
-            shards=options.workers,
-            ue_nets=options.ue_nets or (settings.ue_nets if known.nobody else ()),
-            allow_clock_leap=options.allow_clock_leap,
-            endpoints=endpoints,
-        )
-    except BaseException:
-        store.close(clean=True)
-        raise
-    return engine, known
+            opened.callback(capture.close)
+        if writes:
+            outputs = opened.enter_context(open_outputs(options, captures))
+        engine, known = open_engine(options, given, endpoints)
+        with engine:
+            rows = _drive(engine, captures, (known, given.events), outputs, options, timing)
+            document = _document(engine, captures, rows, timing)
+            if _stopped(options) and document["capture"]["truncated_at"] is None:
+                document["capture"]["truncated_at"] = captures[0].offset
+            engine.close()
+        if outputs is not None:
+            outputs.finish(captures)
+    assumed = given.settings.ue_nets if known.nobody and not options.ue_nets else ()
+    report = _told(Report(document), engine, captures, options, assumed)
+    return report if outputs is None else _told_outputs(report, outputs)
 
 
 def _stopped(options: Options) -> bool:
     return options.stop is not None and options.stop.wanted
 
 
-def _open(options: Options, endpoints: Endpoints, *, count_outer: bool) -> list[Capture]:
-    """Every capture, in the order of the paths, so that the order given cannot matter."""
-    paths = sorted(options.captures)
-    if paths.count(STDIN) > 1:
-        raise UsageError("standard input ('-') is named twice, but can be read only once")
-    modes = {"gtp": MODE_GTP, "ip": MODE_IP}
-    mode = modes.get(options.encapsulation)
-    if mode is None:
-        seen = [sniff(path, options.stop) for path in paths]
-        mode = MODE_GTP if MODE_GTP in seen else MODE_IP
-    return [
-        Capture(path, endpoints, mode, count_outer=count_outer, stop=options.stop) for path in paths
-    ]
-
-
 def _drive(
     engine: Engine,
     captures: list[Capture],
-    known: _Known,
-    events: list[Event],
+    start: tuple[Known, Sequence[Event]],
+    outputs: "Outputs | None",
     options: Options,
     timing: _Timing,
 ) -> int:
-    """Feed every batch to the engine; returns how many packets there were."""
+    """Feed every batch to the engine; returns how many packets there were.
+
+    `start`: who is known and what is to happen, from the first packet on.
+    """
+    if outputs is not None:
+        outputs.attach(engine)
     rows = 0
     begun = False
     flushed_ns = clock.elapsed_ns()
     sizes = [capture.size_bytes for capture in captures]
     size_bytes = None if None in sizes else sum(size or 0 for size in sizes)
-    ahead = Ahead(merge(captures)) if _cores() > 1 else None
-    for batch in _timed(iter(ahead or merge(captures)), timing):
+    batches: Iterator[Any] = merge(captures) if outputs is None else merge_kept(captures)
+    ahead = Ahead(batches, DEPTH if outputs is None else DEPTH_KEPT) if _cores() > 1 else None
+    for batch in _timed(iter(ahead or batches), timing):
         begin_ns = clock.elapsed_ns()
-        if not begun:
-            _begin(engine, known, events, int(batch["time_ns"][0]))
+        packets = batch if outputs is None else outputs.begin(batch)
+        if not begun and len(packets):
+            begin(engine, *start, int(packets["time_ns"][0]))
             begun = True
-        engine.account(batch, flush=False)
+        engine.account(packets, flush=False)
+        if outputs is not None:
+            outputs.end()
         # A stream may fall silent; what is handed out must not stay undecided (and locked) meanwhile.
         silent = size_bytes is None and (ahead is None or ahead.waits)
         if silent or begin_ns - flushed_ns >= GROUP_NS:
             engine.flush()
             flushed_ns = begin_ns
-        rows += len(batch)
+        rows += len(packets)
         timing.process_ns += clock.elapsed_ns() - begin_ns
         if options.progress is not None:
             options.progress(sum(c.consumed_bytes for c in captures), size_bytes)
     if not begun:
-        _begin(engine, known, events, 0)
+        begin(engine, *start, 0)
     return rows
 
 
 def _cores() -> int:
     """Cores that this process may use; on a single one a second thread would only get in the way."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _begin(engine: Engine, known: _Known, events: list[Event], at_ns: int) -> None:
-    book = known.book
-    if known.accounts:
-        book = views.to_book(known.accounts, at_ns, engine.settings)
-    if book is not None:
-        engine.load(book, at_ns)
-    engine.schedule(events, known=book is not None)
-
-
-def stored_accounts(store: CouponStore) -> list[Account]:
-    """The contract book in a coupon database: all accounts."""
-    return [documents.from_json(account.document) for account in store.accounts()]
 
 
 def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
@@ -188,6 +147,16 @@ def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
         if batch is None:
             return
         yield batch
+
+
+def _told_outputs(report: Report, outputs: "Outputs") -> Report:
+    """What a person should hear of the files of packets."""
+    report.notices.extend(outputs.notices)
+    report.warnings.extend(outputs.warnings)
+    for fault in outputs.faults:
+        report.faults.append(str(fault))
+        report.exit_status = fault.exit_status
+    return report
 
 
 def _document(
@@ -215,6 +184,7 @@ def _document(
         "drops": drops,
         "sims": figures["sims"],
         "contracts": figures["contracts"],
+        "rating_groups": figures["rating_groups"],
         "tunnels": figures["tunnels"],
         "timing": _times(timing, frames),
     }
@@ -273,10 +243,8 @@ def _told(
         notices.append(
             f"neither --subscribers nor --ue-net was given: addresses in {', '.join(assumed)} are SIMs"
         )
-    if engine.settings.count == "outer-ip":
-        notices.append(
-            'bytes are those of the outer IP packets where there is a tunnel (count = "outer-ip")'
-        )
+    if engine.settings.count in COUNTED:
+        notices.append(COUNTED[engine.settings.count])
     regressions = sum(c.time_regressions for c in captures)
     if regressions:
         notices.append(

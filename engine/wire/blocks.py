@@ -3,9 +3,9 @@
 from typing import Any
 
 from engine.jit import i8s, kernel, leaf, rows, u1s
-from engine.layout import ENDPOINT, INTERFACE, PACKET
+from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
 from engine.wire import state as st
-from engine.wire.frame import AGAIN, HELD_MAX, take_frame
+from engine.wire.frame import AGAIN, HELD_MAX, ROW, keep_frame, take_frame
 from engine.wire.loads import file16, file32
 from engine.wire.stamps import stamp_ns
 
@@ -60,16 +60,28 @@ def block_status(buf: Any, pos: Any, end: Any, big: Any) -> Any:
     return st.FULL
 
 
-@kernel(u1s, rows(PACKET), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
+@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
 def walk_blocks(
-    buf: Any, packets: Any, interfaces: Any, endpoints: Any, tally: Any, state: Any
+    buf: Any,
+    packets: Any,
+    frames: Any,
+    interfaces: Any,
+    endpoints: Any,
+    tally: Any,
+    state: Any,
 ) -> Any:
-    """Turn blocks from state[POS] on into rows until something is lacking; a status of `state`."""
+    """Turn blocks from state[POS] on into rows until something is lacking; a status of `state`.
+
+    Frames are kept in `frames` (see `keep_frame`) if there is room for any: those that got a row, and
+    malformed ones.
+    """
     pos = state[st.POS]
     end = state[st.END]
     big = state[st.BIG] != 0
     declared = state[st.INTERFACES]
     count = 0
+    kept = 0
+    keep = frames.size > 0
     while True:
         status = block_status(buf, pos, end, big)
         if status != st.FULL:
@@ -79,7 +91,7 @@ def walk_blocks(
         if kind != ENHANCED_BLOCK and kind != SIMPLE_BLOCK and kind != PACKET_BLOCK:
             pos += size
             continue
-        if count == packets.size:
+        if count == packets.size or (keep and kept == frames.size):
             break
         number = 0
         if kind == ENHANCED_BLOCK:
@@ -98,14 +110,20 @@ def walk_blocks(
         if kind != SIMPLE_BLOCK:
             high = file32(buf, pos + 12, big)
             state[st.STAMP_NS] = stamp_ns(high, file32(buf, pos + 16, big), interface)
-        result = take_frame(
+        result, network, payload, fault = take_frame(
             buf, start, (held, wire), interface, packets[count], endpoints, tally, state
         )
         if result == AGAIN:
             status = st.GROW
             break
+        if keep and (result == ROW or fault):
+            place = (network, payload, fault)
+            packet = count if result == ROW else -1
+            keep_frame(frames[kept], start, (held, wire), interface, place, packet, state)
+            kept += 1
         count += result
         pos += size
     state[st.POS] = pos
     state[st.ROWS] = count
+    state[st.KEPT] = kept
     return status

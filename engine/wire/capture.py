@@ -9,26 +9,25 @@ import numpy.typing as npt
 
 from engine import verdict
 from engine.errors import CaptureError
-from engine.layout import INTERFACE, PACKET, PACKET_GTP, aligned_zeros
+from engine.layout import FRAME, INTERFACE, PACKET, aligned_zeros
 from engine.wire import formats
 from engine.wire import state as st
+from engine.wire.basis import INNER_IP
 from engine.wire.blocks import BLOCK_BYTES, PACKET_BLOCK_MAX, walk_blocks
 from engine.wire.endpoints import Endpoints
 from engine.wire.link import SUPPORTED
-from engine.wire.merge import merge
 from engine.wire.records import walk_records
 from engine.wire.source import Source, Stop
 
-__all__ = ["Capture", "merge", "sniff"]
+BLOCK_BYTES_READ = 1 << 18
+"""byte; what is read of a capture at a time"""
+BLOCK_KEPT_BYTES = 1 << 22
+"""byte; what is read at a time where frames are kept: no batch goes on past a block then"""
 
 INTERFACES_MAX = 65_536
 """interfaces of a section; more would be a file made to fill the memory"""
 KEPT_MAX = PACKET_BLOCK_MAX
 """byte; the longest record that is held in one piece, and so the room behind a block"""
-
-SNIFF_BYTES = 16 << 20
-"""byte; how much of a capture is looked at for a G-PDU"""
-_SNIFF_BLOCK = 1 << 16
 
 _WORDS = {
     st.BAD_CAPLEN: "captured length that cannot be",
@@ -48,24 +47,31 @@ class Capture:
         endpoints: Endpoints,
         mode: int,
         *,
-        count_outer: bool = False,
+        basis: int = INNER_IP,
         rows_max: int = 16_384,
-        block_bytes: int = 1 << 18,
+        block_bytes: int | None = None,
         look_ahead_bytes: int | None = None,
         stop: Stop | None = None,
+        keep: bool = False,
     ) -> None:
         """Open `path` ('-' is standard input); CaptureError where that fails.
 
         `mode` is MODE_GTP or MODE_IP; `block_bytes` are read at a time, `rows_max` packets yielded.
-        With `count_outer` the length of a G-PDU is that of the outer IP packet around it (U3).
+        `basis` (engine.wire.basis) says what the length of a packet is (U3).
         `look_ahead_bytes` ends the stream early, `stop` when it is asked for: see Source.
+        With `keep` a batch comes with `kept`, layout.FRAME rows in the order of the file: those of its
+        packets and of malformed frames (a batch may hold only such), which lie in the bytes `data`.
         """
         self.path = path
+        self.mode = mode
         self.fault: CaptureError | None = None
         self._source = Source(path, look_ahead_bytes, stop)
         self._endpoints = endpoints
         self._rows_max = rows_max
-        self._block_bytes = block_bytes
+        self._block_bytes = block_bytes or (BLOCK_KEPT_BYTES if keep else BLOCK_BYTES_READ)
+        self._frames = np.zeros(rows_max if keep else 0, dtype=FRAME)
+        self.kept = self._frames[:0]
+        self.data: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._buffer: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._base = 0
         """offset in the stream of the buffer's first byte"""
@@ -75,7 +81,7 @@ class Capture:
         self._walk = walk_records
         self._state = np.zeros(st.STATE, dtype=np.int64)
         self._state[st.MODE] = mode
-        self._state[st.COUNT_OUTER] = count_outer
+        self._state[st.BASIS] = basis
         self._state[st.FIRST_NS] = st.NEVER_FIRST
         self._state[st.LAST_NS] = st.NEVER_LAST
 
@@ -95,6 +101,7 @@ class Capture:
                 self._walk(
                     self._buffer,
                     packets[filled:],
+                    self._frames,
                     self._interfaces,
                     self._endpoints.table,
                     self._endpoints.tally,
@@ -102,13 +109,24 @@ class Capture:
                 )
             )
             filled += int(self._state[st.ROWS])
-            if status == st.FULL:
+            self._point()
+            # What is kept goes at once: its bytes are gone when the buffer is filled anew.
+            if status == st.FULL or self.kept.size:
                 yield packets[:filled]
                 filled = 0
-            else:
+            if status != st.FULL:
                 going = self._go_on(status)
         if filled:
             yield packets[:filled]
+
+    def _point(self) -> None:
+        """Show what was kept, and no more bytes than those of the frames."""
+        self.kept = self._frames[: int(self._state[st.KEPT])]
+        if self.kept.size:
+            begin = int(self.kept["start"][0])
+            end = int(self.kept["start"][-1] + self.kept["held"][-1])
+            self.kept["start"] -= begin
+            self.data = self._buffer[begin:end]
 
     def _go_on(self, status: int) -> bool:
         """Do what the kernel came back for; False at the end, or where there is no going on."""
@@ -376,19 +394,3 @@ class Capture:
     def offset(self) -> int:
         """Offset in the (decompressed) stream up to which records were read."""
         return self._place()
-
-
-def sniff(path: str, stop: Stop | None = None) -> int:
-    """MODE_GTP if a G-PDU is in the first SNIFF_BYTES of a capture, else MODE_IP."""
-    capture = Capture(
-        path,
-        Endpoints(),
-        st.MODE_GTP,
-        rows_max=64,
-        block_bytes=_SNIFF_BLOCK,
-        look_ahead_bytes=SNIFF_BYTES,
-        stop=stop,
-    )
-    found = any(np.any(packets["flags"] & PACKET_GTP) for packets in capture)
-    capture.close()
-    return st.MODE_GTP if found else st.MODE_IP

@@ -9,6 +9,7 @@ from engine.jit import inlined, leaf
 from engine.layout import PACKET_CUT, PACKET_GTP, V4_MAPPED
 from engine.wire import gtp
 from engine.wire import state as st
+from engine.wire.basis import FRAME, INNER_IP, L4_PAYLOAD, OUTER_IP, payload_bytes
 from engine.wire.endpoints import GROW, intern_address
 from engine.wire.ip import UDP, clear, impossible_source, ip_packet, outer_length, outer_udp
 from engine.wire.link import BAD_VERSION, network_offset
@@ -26,6 +27,8 @@ WIRE_MAX = 1 << 20
 
 UDP_BYTES = 8
 NO_ENDPOINT = -1
+NOWHERE = -1
+"""answer instead of the offset of a packet that is charged: there is none"""
 
 
 @inlined
@@ -138,16 +141,19 @@ def tunnelled(
     tally: Any,
     state: Any,
 ) -> Any:
-    """Fill the row if the IP packet at `at` carries a G-PDU; count other GTP-U messages."""
+    """Fill the row if the IP packet at `at` carries a G-PDU; count other GTP-U messages.
+
+    Answers (ROW, NO_ROW or AGAIN; offset of the T-PDU; drop code of what is malformed).
+    """
     udp, held, limit, code = outer_udp(buf, at, held_end, wire_end)
     if udp < 0 or udp + 4 > held:
-        return NO_ROW
+        return NO_ROW, NOWHERE, verdict.NONE
     if be16(buf, udp + 2) != gtp.GTP_U_PORT and be16(buf, udp) != gtp.GTP_U_PORT:
-        return NO_ROW
+        return NO_ROW, NOWHERE, verdict.NONE
     fault = message_fault(buf, udp, held)
     if fault:
         state[st.MALFORMED + fault] += 1
-        return NO_ROW
+        return NO_ROW, NOWHERE, fault
     end = udp + be16(buf, udp + 4)
     if end > limit:
         code = verdict.DROP_LEN
@@ -155,45 +161,52 @@ def tunnelled(
     kind = u8(buf, message + 1)
     if kind != gtp.G_PDU:
         state[st.MESSAGES + kind] += 1
-        fault = gtp.signalling_fault(buf, message, held, end)
-        if code or fault:
-            state[st.MALFORMED + (code if code else fault)] += 1
-        return NO_ROW
+        fault = code if code else gtp.signalling_fault(buf, message, held, end)
+        if fault:
+            state[st.MALFORMED + fault] += 1
+        return NO_ROW, NOWHERE, fault
     hi, lo = destination(buf, at)
     endpoint = intern_address(endpoints, tally, hi, lo)
     if endpoint == GROW:
-        return AGAIN
+        return AGAIN, NOWHERE, verdict.NONE
     row["endpoint"] = endpoint
     inner, flags, payload = g_pdu_row(buf, message, held, end, row)
     if inner == verdict.DROP_GTP_IN_GTP or inner == verdict.DROP_INFRA:
         inner = inner if for_a_node(buf, at, row) else verdict.NONE
     state[st.MESSAGES + kind] += 1
     state[st.CUT] += finish(row, code if code else inner, flags, payload, held_end, wire_end)
-    if state[st.COUNT_OUTER]:  # only now: until here the inner packet is what is judged
-        row["length"] = outer_length(at, limit, end)
-    return ROW
+    basis = state[st.BASIS]
+    if basis != INNER_IP:  # only now: until here the inner packet is what is judged
+        if basis == OUTER_IP:
+            row["length"] = outer_length(at, limit, end)
+        elif basis == L4_PAYLOAD:
+            row["length"] = payload_bytes(buf, payload, held, np.int64(row["length"]))
+    return ROW, payload, verdict.NONE
 
 
 @inlined
 def bare(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any, state: Any) -> Any:
-    """Fill the row from the IP packet at `at`, whatever it carries; count it if it is none."""
+    """Fill the row from the IP packet at `at`, whatever it carries; count it if it is none.
+
+    Answers (ROW or NO_ROW, drop code of what is malformed).
+    """
     row["teid"] = 0
     row["endpoint"] = NO_ENDPOINT
     code, flags = ip_packet(buf, at, held_end, wire_end, row)
     if code == verdict.DROP_SHORT or (code == verdict.DROP_IHL and u8(buf, at) & 15 < 5):
         # no address in it can be relied on: a fault of the frame, not a packet of somebody's
         state[st.MALFORMED + code] += 1
-        return NO_ROW
+        return NO_ROW, code
     state[st.CUT] += finish(row, code, flags, at, held_end, wire_end)
-    return ROW
+    if state[st.BASIS] == L4_PAYLOAD:
+        row["length"] = payload_bytes(buf, at, held_end, np.int64(row["length"]))
+    return ROW, verdict.NONE
 
 
 @inlined
 def account(row: Any, wire: Any, interface: Any, state: Any) -> None:
-    """Count the frame, and give the row its number and a time that never goes back."""
-    frames = state[st.FRAMES]
-    row["frame"] = frames & 0xFFFFFFFF
-    state[st.FRAMES] = frames + 1
+    """Count the frame, and give the row a time that never goes back."""
+    state[st.FRAMES] += 1
     state[st.FRAME_BYTES] += wire
     interface["frames"] += 1
     stamp_ns = state[st.STAMP_NS]
@@ -210,6 +223,16 @@ def account(row: Any, wire: Any, interface: Any, state: Any) -> None:
 
 
 @inlined
+def ends(start: Any, sizes: Any, interface: Any) -> Any:
+    """(end of the captured bytes, end on the wire, length on the wire) of the frame at `start`."""
+    held, wire = sizes
+    if wire < held or wire > WIRE_MAX:
+        wire = held
+    wire_end = start + wire - np.int64(interface["fcs_bytes"])
+    return min(start + held, wire_end), wire_end, wire
+
+
+@inlined
 def take_frame(
     buf: Any,
     start: Any,
@@ -220,21 +243,50 @@ def take_frame(
     tally: Any,
     state: Any,
 ) -> Any:
-    """Parse the frame at `start`, sizes (captured, on the wire): ROW, NO_ROW or AGAIN."""
-    held, wire = sizes
-    if wire < held or wire > WIRE_MAX:
-        wire = held
-    wire_end = start + wire - np.int64(interface["fcs_bytes"])
-    held_end = min(start + held, wire_end)
+    """Parse the frame at `start`, sizes (captured, on the wire).
+
+    Answers (ROW, NO_ROW or AGAIN; offset of the outermost IP header; that of the packet that is
+    charged; drop code of a frame that is malformed): what `keep_frame` needs.
+    """
+    held_end, wire_end, wire = ends(start, sizes, interface)
     at = network_offset(buf, start, held_end, np.int64(interface["link"]))
-    result = NO_ROW
+    result, payload, fault = NO_ROW, NOWHERE, verdict.NONE
     if at >= 0:
         if state[st.MODE] == st.MODE_GTP:
-            result = tunnelled(buf, at, held_end, wire_end, row, endpoints, tally, state)
+            result, payload, fault = tunnelled(
+                buf, at, held_end, wire_end, row, endpoints, tally, state
+            )
         else:
-            result = bare(buf, at, held_end, wire_end, row, state)
+            result, fault = bare(buf, at, held_end, wire_end, row, state)
+            payload = at
     elif at == BAD_VERSION and state[st.MODE] == st.MODE_IP:
-        state[st.MALFORMED + verdict.DROP_IPVER] += 1
+        fault = verdict.DROP_IPVER
+        state[st.MALFORMED + fault] += 1
     if result != AGAIN:
+        if result == ROW and state[st.BASIS] == FRAME:
+            row["length"] = wire_end - start
         account(row, wire, interface, state)
-    return result
+    return result, at, payload, fault
+
+
+@leaf
+def keep_frame(
+    frame: Any, start: Any, sizes: Any, interface: Any, place: Any, packet: Any, state: Any
+) -> None:
+    """Write where the frame that was just taken lies to its layout.FRAME row.
+
+    `place` are the offsets of its headers and its fault as `take_frame` answered, `packet` the index of
+    its row or -1. A checksum at its end (FCS) is no part of it.
+    """
+    at, payload, fault = place
+    held_end, wire_end, _ = ends(start, sizes, interface)
+    frame["number"] = state[st.FRAMES]
+    frame["time_ns"] = state[st.TIME_NS]
+    frame["start"] = start
+    frame["held"] = max(0, held_end - start)
+    frame["wire"] = max(0, wire_end - start)
+    frame["network"] = at - start if at >= 0 else NOWHERE
+    frame["payload"] = payload - start if packet >= 0 else NOWHERE
+    frame["packet"] = packet
+    frame["link"] = np.int64(interface["link"])
+    frame["code"] = fault

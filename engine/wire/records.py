@@ -3,18 +3,28 @@
 from typing import Any
 
 from engine.jit import i8s, kernel, rows, u1s
-from engine.layout import ENDPOINT, INTERFACE, PACKET
+from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
 from engine.units import NS_PER_S
 from engine.wire import state as st
-from engine.wire.frame import AGAIN, HELD_MAX, take_frame
+from engine.wire.frame import AGAIN, HELD_MAX, ROW, keep_frame, take_frame
 from engine.wire.loads import file32
 
 
-@kernel(u1s, rows(PACKET), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
+@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
 def walk_records(
-    buf: Any, packets: Any, interfaces: Any, endpoints: Any, tally: Any, state: Any
+    buf: Any,
+    packets: Any,
+    frames: Any,
+    interfaces: Any,
+    endpoints: Any,
+    tally: Any,
+    state: Any,
 ) -> Any:
-    """Turn records from state[POS] on into rows until something is lacking; a status of `state`."""
+    """Turn records from state[POS] on into rows until something is lacking; a status of `state`.
+
+    Frames are kept in `frames` (see `keep_frame`) if there is room for any: those that got a row, and
+    malformed ones.
+    """
     pos = state[st.POS]
     end = state[st.END]
     big = state[st.BIG] != 0
@@ -23,6 +33,8 @@ def walk_records(
     interface = interfaces[0]
     factor = interface["factor"]
     count = 0
+    kept = 0
+    keep = frames.size > 0
     status = st.MORE
     while pos + header_bytes <= end:
         held = file32(buf, pos + 8, big)
@@ -35,18 +47,24 @@ def walk_records(
             break
         if start + held > end:
             break
-        if count == packets.size:
+        if count == packets.size or (keep and kept == frames.size):
             status = st.FULL
             break
         state[st.STAMP_NS] = file32(buf, pos, big) * NS_PER_S + file32(buf, pos + 4, big) * factor
-        result = take_frame(
+        result, network, payload, fault = take_frame(
             buf, start, (held, wire), interface, packets[count], endpoints, tally, state
         )
         if result == AGAIN:
             status = st.GROW
             break
+        if keep and (result == ROW or fault):
+            place = (network, payload, fault)
+            packet = count if result == ROW else -1
+            keep_frame(frames[kept], start, (held, wire), interface, place, packet, state)
+            kept += 1
         count += result
         pos = start + held
     state[st.POS] = pos
     state[st.ROWS] = count
+    state[st.KEPT] = kept
     return status

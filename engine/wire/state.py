@@ -19,8 +19,8 @@ INTERFACES = 5
 """interfaces declared so far in this section"""
 SWAPPED_LENGTHS = 6
 """pcap before 2.3: the two lengths of a record stand the other way round"""
-COUNT_OUTER = 7
-"""1 where a row's length is that of the outer IP packet that carries the T-PDU (U3)"""
+BASIS = 7
+"""what a row's length is: of engine.wire.basis (U3)"""
 
 ROWS = 8
 """rows written in this call"""
@@ -40,6 +40,8 @@ NEED = 17
 """bytes of the record at POS, as far as known: what must be in the block to go on"""
 STAMP_NS = 18
 """the time stamp of the frame at hand, or one of the two below"""
+KEPT = 19
+"""FRAME rows written in this call"""
 
 NO_STAMP = -(1 << 63)
 """the frame carries none (pcapng simple packet)"""

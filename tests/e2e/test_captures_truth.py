@@ -15,8 +15,9 @@ from engine import verdict
 from engine.layout import PACKET_GTP
 from engine.wire import MODE_GTP, MODE_IP
 from engine.wire.addresses import format_address
-from engine.wire.capture import Capture, sniff
+from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
+from engine.wire.sniff import sniff
 
 Table = dict[tuple[str, str, str], tuple[int, int]]
 """(scope, TEID or source, destination) -> (packets, bytes)"""

@@ -15,6 +15,7 @@ from scapy.utils import PcapReader
 
 from engine.wire import MODE_GTP
 from engine.wire.addresses import format_address
+from engine.wire.basis import INNER_IP, OUTER_IP
 from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
 from tests.support.command import call
@@ -72,11 +73,11 @@ def by_scapy(path: Path) -> Counter[tuple[int, str]]:
     return found
 
 
-def by_us(path: Path, *, count_outer: bool) -> Counter[tuple[int, str]]:
+def by_us(path: Path, *, basis: int) -> Counter[tuple[int, str]]:
     """The same by the parser, of the inner packets or of the outer ones."""
     found: Counter[tuple[int, str]] = Counter()
     endpoints = Endpoints()
-    for batch in Capture(str(path), endpoints, MODE_GTP, count_outer=count_outer):
+    for batch in Capture(str(path), endpoints, MODE_GTP, basis=basis):
         addresses = [format_address(*halves) for halves in endpoints.addresses()]
         for row in batch:
             found[int(row["teid"]), addresses[int(row["endpoint"])]] += int(row["length"])
@@ -108,8 +109,8 @@ def test_the_outer_lengths_of_real_captures_are_those_that_scapy_sees(shared: Pa
     checked = 0
     for path in captures(shared):
         expected = by_scapy(path)
-        assert by_us(path, count_outer=True) == expected, path.name
-        assert by_us(path, count_outer=False) != expected, path.name
+        assert by_us(path, basis=OUTER_IP) == expected, path.name
+        assert by_us(path, basis=INNER_IP) != expected, path.name
         checked += 1
     assert checked >= 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import jit
-from engine.cli import replay as command
+from engine.cli import captures
 from engine.layout import CONTROL_STRAYS, STRAYS_MAX
 from engine.runtime import Engine
 from tests.support import packets
@@ -178,6 +178,6 @@ def test_the_first_run_says_why_it_takes_a_while(
     monkeypatch.setattr(jit, "DISABLED", False)
     monkeypatch.setattr(jit, "CACHE", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    command._announce(quiet)
+    captures.announce(quiet)
     said = capsys.readouterr().err
     assert said == ("" if quiet else "pktoll: compiling the kernels for this machine, once ...\n")

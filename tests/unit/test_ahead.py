@@ -15,7 +15,7 @@ def batches(*sizes: int) -> Iterator[np.ndarray]:
     """Batches in one buffer that is overwritten with each, as a capture's is."""
     buffer = np.zeros(max(sizes, default=0), dtype=PACKET)
     for number, size in enumerate(sizes):
-        buffer["frame"] = number
+        buffer["time_ns"] = number
         yield buffer[:size]
 
 
@@ -26,7 +26,7 @@ def readers() -> list[threading.Thread]:
 @pytest.mark.parametrize("sizes", [(), (3,), (0, 3), (1, 5, 2, 9, 9, 1, 4), tuple(range(1, 40))])
 def test_batches_come_in_order_and_unharmed(sizes: tuple[int, ...]) -> None:
     """G8: although the buffer that they came in is overwritten meanwhile"""
-    found = [(len(batch), set(batch["frame"].tolist())) for batch in Ahead(batches(*sizes))]
+    found = [(len(batch), set(batch["time_ns"].tolist())) for batch in Ahead(batches(*sizes))]
     assert found == [(size, {k} if size else set()) for k, size in enumerate(sizes)]
     assert readers() == []
 

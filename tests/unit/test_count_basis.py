@@ -11,6 +11,7 @@ from engine import config, verdict
 from engine.layout import PACKET_CUT, PACKET_GTP
 from engine.replay import Options, run
 from engine.wire import MODE_GTP, MODE_IP
+from engine.wire.basis import BASES, INNER_IP, OUTER_IP
 from tests.support.gateway import SLOW, book, gateway, names, packet, settings, waits
 from tests.support.gateway import T0 as BEGIN_NS
 from tests.support.packets import (
@@ -50,8 +51,8 @@ OUTER_EXTENSION = ipv6(
 def lengths(folder: Path, frame: Frame, mode: int = MODE_GTP) -> tuple[int, int]:
     """The length of the one packet of a capture, counted both ways; all else must be the same."""
     rows = []
-    for count_outer in (False, True):
-        packets, capture = parse(folder, pcap([frame]), mode, count_outer=count_outer)
+    for basis in (INNER_IP, OUTER_IP):
+        packets, capture = parse(folder, pcap([frame]), mode, basis=basis)
         assert capture.fault is None
         rows.append(packets[0])
     inner, outer = (int(row["length"]) for row in rows)
@@ -102,17 +103,15 @@ def test_a_packet_that_the_capture_cut_has_the_length_of_the_outer_header(
     frame = ethernet(tunnel(gtp(INNER)))
     cut = (0, frame[:held_bytes], len(frame))
     assert lengths(tmp_path, cut) == (100, 136)
-    packets, capture = parse(tmp_path, pcap([cut]), count_outer=True)
+    packets, capture = parse(tmp_path, pcap([cut]), basis=OUTER_IP)
     assert (capture.cut_packets, int(packets[0]["flags"]) & PACKET_CUT) == (1, PACKET_CUT)
 
 
 def test_whether_a_packet_was_cut_is_judged_by_the_inner_one(tmp_path: Path) -> None:
     """U3: here only what stands behind it is lacking"""
     frame = ethernet(BEHIND_UDP)
-    for count_outer in (False, True):
-        packets, capture = parse(
-            tmp_path, pcap([(0, frame[:-3], len(frame))]), count_outer=count_outer
-        )
+    for basis in BASES.values():
+        packets, capture = parse(tmp_path, pcap([(0, frame[:-3], len(frame))]), basis=basis)
         assert capture.cut_packets == 0
         assert not packets[0]["flags"] & PACKET_CUT
 
@@ -122,7 +121,7 @@ def test_a_fragmented_outer_packet_counts_once_as_if_it_were_whole(tmp_path: Pat
     datagram = udp(gtp(ipv4(udp(bytes(1_400)))), 2152, 2152)
     first = ethernet(ipv4(datagram[:800], SGW, PGW, fragment=0x2000))
     later = ethernet(ipv4(datagram[800:], SGW, PGW, fragment=100))
-    packets, _ = parse(tmp_path, pcap([first, later]), count_outer=True)
+    packets, _ = parse(tmp_path, pcap([first, later]), basis=OUTER_IP)
     assert packets["length"].tolist() == [1_428 + TUNNEL_4]
     fragment = bytes((17, 0, 0, 1)) + bytes(4)
     first = ethernet(ipv6(fragment + datagram[:800], SGW6, PGW6, following=44))
@@ -151,7 +150,7 @@ def test_what_is_wrong_is_found_in_the_inner_packet_and_dropped_at_the_outer_len
     """U3, N7"""
     frame = ethernet(tunnel(message))
     assert lengths(tmp_path, frame) == (inner_bytes, 100 + TUNNEL_4)
-    packets, _ = parse(tmp_path, pcap([frame]), count_outer=True)
+    packets, _ = parse(tmp_path, pcap([frame]), basis=OUTER_IP)
     assert int(packets[0]["code"]) == code
 
 
@@ -159,7 +158,7 @@ def test_an_outer_packet_longer_than_the_frame_is_dropped_both_ways(tmp_path: Pa
     """U3, B10: with the length that it claims"""
     outer = ipv4(udp(gtp(INNER), 2152, 2152), SGW, PGW, total=200)
     assert lengths(tmp_path, ethernet(outer)) == (100, 200)
-    packets, _ = parse(tmp_path, pcap([ethernet(outer)]), count_outer=True)
+    packets, _ = parse(tmp_path, pcap([ethernet(outer)]), basis=OUTER_IP)
     assert int(packets[0]["code"]) == verdict.DROP_LEN
 
 
@@ -171,29 +170,29 @@ def test_what_is_no_packet_is_none_either_way(tmp_path: Path) -> None:
         ethernet(ipv4(udp(b"x"), UE, SERVER)),
     ]
     seen = []
-    for count_outer in (False, True):
-        packets, capture = parse(tmp_path, pcap(frames), count_outer=count_outer)
+    for basis in BASES.values():
+        packets, capture = parse(tmp_path, pcap(frames), basis=basis)
         assert len(packets) == 0
         seen.append((capture.frames, capture.messages.tolist(), capture.malformed.tolist()))
-    assert seen[0] == seen[1]
+    assert all(one == seen[0] for one in seen)
     assert seen[0][1][1] == 1
 
 
 def test_charge_and_balance_go_by_the_length_that_was_chosen(tmp_path: Path) -> None:
     """U3, D7: 130 bytes pay for one packet of 136, and for one of 100 and a part of the next"""
-    for count_outer, charged in ((False, [100, 30]), (True, [130, 0])):
-        batch, capture = parse(tmp_path, _pair(), count_outer=count_outer)
+    for basis, charged in ((INNER_IP, [100, 30]), (OUTER_IP, [130, 0])):
+        batch, capture = parse(tmp_path, _pair(), basis=basis)
         with gateway(book(coupon_bytes=130), endpoints=capture._endpoints) as engine:
             verdicts = engine.process(batch)
             assert verdicts["charged_bytes"].tolist() == charged
             totals = engine.snapshot()["totals"]
-            assert totals["inner_bytes"] == (272 if count_outer else 200)
+            assert totals["inner_bytes"] == (272 if basis == OUTER_IP else 200)
 
 
 def test_the_limiter_goes_by_the_length_that_was_chosen(tmp_path: Path) -> None:
     """U3, P4: a byte a millisecond"""
-    for count_outer, wait_ns in ((False, 100 * 10**6), (True, 172 * 10**6)):
-        batch, capture = parse(tmp_path, _pair(), count_outer=count_outer)
+    for basis, wait_ns in ((INNER_IP, 100 * 10**6), (OUTER_IP, 172 * 10**6)):
+        batch, capture = parse(tmp_path, _pair(), basis=basis)
         slow = settings(slow=replace(SLOW, burst_bytes=100))
         with gateway(book(), settings=slow, endpoints=capture._endpoints) as engine:
             verdicts = engine.process(batch)
@@ -239,7 +238,7 @@ def test_the_setting_reaches_the_parser_and_is_told(tmp_path: Path) -> None:
 
 def test_a_row_of_a_tunnel_stays_one(tmp_path: Path) -> None:
     """U3: TEID, receiver and flags are what they were"""
-    packets, _ = parse(tmp_path, pcap([ethernet(tunnel(gtp(INNER, teid=77)))]), count_outer=True)
+    packets, _ = parse(tmp_path, pcap([ethernet(tunnel(gtp(INNER, teid=77)))]), basis=OUTER_IP)
     assert (int(packets[0]["teid"]), int(packets[0]["endpoint"])) == (77, 0)
     assert int(packets[0]["flags"]) & PACKET_GTP
     assert np.all(packets["code"] == verdict.NONE)

@@ -1,12 +1,13 @@
 """IP packets, inside a tunnel and bare: which are dropped, and what is read of the others."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import verdict
-from engine.layout import PACKET_FRAGMENT, PACKET_GTP, PACKET_PORTS, PACKET_V6
+from engine.layout import PACKET_FIRST, PACKET_FRAGMENT, PACKET_GTP, PACKET_PORTS, PACKET_V6
 from engine.wire import MODE_GTP, MODE_IP
 from tests.support.packets import (
     SERVER,
@@ -273,12 +274,54 @@ def test_an_impossible_udp_length_has_no_ports(length: int, tmp_path: Path) -> N
 
 def test_a_first_fragment_has_ports_if_they_are_whole(tmp_path: Path) -> None:
     """B34"""
+    first = PACKET_GTP | PACKET_FIRST
     tiny = tunnelled(tmp_path, ipv4(tcp()[:8], protocol=6, fragment=0x2000))
-    assert tiny["flags"] == PACKET_GTP
+    assert tiny["flags"] == first
     whole = tunnelled(tmp_path, ipv4(udp(bytes(8)), fragment=0x2000))
-    assert whole["flags"] == PACKET_GTP | PACKET_PORTS
+    assert whole["flags"] == first | PACKET_PORTS
     v6 = tunnelled(tmp_path, ipv6(bytes.fromhex("1100000100000001") + udp(), following=44))
-    assert v6["flags"] == PACKET_GTP | PACKET_PORTS | PACKET_V6
+    assert v6["flags"] == first | PACKET_PORTS | PACKET_V6
+
+
+def v6_fragment(place: int, label: int, following: int = 17) -> bytes:
+    """A fragment header (RFC 8200 4.5): offset and M flag as they stand there, identification."""
+    return struct.pack("!BBHI", following, 0, place, label)
+
+
+def test_fragments_of_a_packet_have_its_identification(tmp_path: Path) -> None:
+    """X4: 16 bits in IPv4, 32 in IPv6, wherever in the chain of headers; no other packet has one"""
+    late = chain(3)[:-8] + bytes([44, 0, 1, 4, 0, 0, 0, 0])
+    found = {
+        "first": ipv4(udp(bytes(8)), fragment=0x2000),
+        "middle": ipv4(bytes(8), fragment=0x2001),
+        "last": ipv4(bytes(8), fragment=2),
+        "v6 first": ipv6(v6_fragment(1, 0xFEDCBA98) + udp(), following=44),
+        "v6 last": ipv6(v6_fragment(8, 0xFEDCBA98) + bytes(8), following=44),
+        "v6 behind options": ipv6(late + v6_fragment(9, 0xFEDCBA98) + udp(), following=60),
+        "v6 before options": ipv6(v6_fragment(1, 5, 60) + chain(2) + udp(), following=44),
+    }
+    whole = {
+        "whole": ipv4(udp(), fragment=0x4000),
+        "v6 whole": ipv6(udp()),
+        "v6 atomic (RFC 6946)": ipv6(v6_fragment(0, 9) + udp(), following=44),
+    }
+    labels = {name: int(bare(tmp_path, packet)["fragment"]) for name, packet in found.items()}
+    assert labels == {name: 0xFEDCBA98 if "v6" in name else 7 for name in found} | {
+        "v6 before options": 5
+    }
+    for packet in whole.values():
+        row = tunnelled(tmp_path, packet)
+        assert (row["fragment"], row["flags"] & (PACKET_FIRST | PACKET_FRAGMENT)) == (0, 0)
+        assert row["flags"] & PACKET_PORTS
+
+
+def test_a_fragment_header_that_the_capture_cut_off_tells_nothing(tmp_path: Path) -> None:
+    """B63, X4: the first bytes of a chain are no first fragment"""
+    frame = ethernet(ipv6(v6_fragment(1, 5) + udp(), following=44))
+    row = only(tmp_path, (0, frame[: 14 + 40 + 7], len(frame)), MODE_IP)
+    assert (row["fragment"], row["flags"] & PACKET_PORTS, row["protocol"]) == (0, 0, 44)
+    row = only(tmp_path, (0, frame[: 14 + 40 + 8], len(frame)), MODE_IP)
+    assert (row["fragment"], row["flags"] & PACKET_FIRST) == (5, PACKET_FIRST)
 
 
 def test_later_fragments_have_no_ports(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from engine.wire import MODE_IP
-from engine.wire.capture import Capture, merge
+from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
+from engine.wire.merge import merge
 from tests.support.packets import ethernet, ipv4, pcap, udp
 
 

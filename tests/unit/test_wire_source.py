@@ -12,8 +12,9 @@ import pytest
 
 from engine.errors import CaptureError
 from engine.wire import MODE_GTP, MODE_IP, source
-from engine.wire.capture import Capture, sniff
+from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
+from engine.wire.sniff import sniff
 from engine.wire.source import Source
 from tests.support.packets import ethernet, g_pdu_frame, ipv4, parse, pcap, read_all, udp
 
