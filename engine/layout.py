@@ -33,6 +33,8 @@ PACKET_V6 = 16
 """flags: inner IPv6"""
 PACKET_FIRST = 32
 """flags: the first fragment of a packet of which more fragments follow; `fragment` is valid here too"""
+PACKET_ROUTED = 64
+"""flags: it has a source route to go on with, so its destination is not where it is going"""
 
 PACKET = np.dtype(
     [
@@ -49,7 +51,7 @@ PACKET = np.dtype(
         ("protocol", "u1"),  # inner upper-layer protocol (IANA number)
         ("code", "u1"),  # verdict.NONE, or the drop code that the parser decided on
         ("flags", "u2"),
-        ("fragment", "u4"),  # identification of the fragmented packet (IPv4 16 bits, IPv6 32); else 0
+        ("fragment", "u4"),  # identification of the fragmented packet (16 or 32 bits); else 0
     ]
 )
 """`length` is all that the engine knows of a packet's size. In rows of a capture it is the inner packet's
@@ -65,7 +67,7 @@ FRAME = np.dtype(
         ("held", "i4"),  # byte    captured
         ("wire", "i4"),  # byte    on the wire
         ("network", "i4"),  # offset of the outermost IP header in the frame; -1 without one
-        ("payload", "i4"),  # offset of the packet that is charged (T-PDU) in the frame; -1 without one
+        ("payload", "i4"),  # offset of the packet that is charged (T-PDU) in it; -1 without one
         ("packet", "i4"),  # index of its PACKET row in the batch; -1 where it has none
         ("link", "i2"),  # link type (LINKTYPE_*)
         ("code", "i2"),  # drop code of a frame without a row that should have been a packet, or 0
@@ -371,7 +373,7 @@ CONTROL_EXEMPT = 16
 CONTROL_RATED_NEXT = 17
 """in, out: first free row of RATED"""
 CONTROL_POLICE = 18
-"""in: 1 where a policer stands in for the shaper (limiter = "police")"""
+"""in: where a policer stands in for the shaper, 1 + the last colour that is let through; else 0"""
 CONTROL_EXEMPT_CHARGE = 19
 """in: 1 where exempt packets are charged (X3)"""
 CONTROL_EXEMPT_COUNT = 20

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from engine.cli.captures import announce, check_prefixes, tell, who_is_who
-from engine.cli.main import fail
+from engine.cli.main import fail, printing
 
 HEADINGS = {
     "inner-ip": "inner IP",
@@ -30,6 +30,8 @@ ROWS = {
 }
 SIM_ROWS = ("bytes", "charged_bytes", "slow_bytes", "dropped_bytes")
 SIMS_SHOWN = 50
+WIDTH_MAX = 1_000
+"""columns; wider than any table here"""
 
 Document = dict[str, Any]
 
@@ -66,10 +68,11 @@ def command(captures: tuple[str, ...], sims: bool, form: str, quiet: bool, **who
     check_prefixes(who["ue_nets"])
     announce(quiet)
     found = compare(Options(captures=captures, **who), sims=sims)
-    if form == "table":
-        show(found.document)
-    else:
-        sys.stdout.write(FORMATS[form](found.document))
+    with printing():
+        if form == "table":
+            show(found.document)
+        else:
+            sys.stdout.write(FORMATS[form](found.document))
     tell(found.notices, found.warnings, quiet)
     for fault in found.faults:
         fail(fault)
@@ -114,17 +117,26 @@ def show(document: Document) -> None:
         table.add_row(words, *(f"{basis[name]:,}" for basis in document["bases"]))
     for name, words in (("ratio", "bytes : inner IP"), ("charged_ratio", "charged : inner IP")):
         table.add_row(words, *map(_quotient, (basis[name] for basis in document["bases"])))
-    console.print(table)
-    shown: list[Table] = [_sims(document["sims"])] if "sims" in document else []
+    shown: list[Table] = [table, *([_sims(document["sims"])] if "sims" in document else [])]
     for part in shown:
-        console.print(part)
+        _print_whole(console, part)
     console.print("[dim]A replay for each basis, with a coupon database in memory.[/]")
+
+
+def _print_whole(console: Any, table: Any) -> None:
+    """Wider than the terminal where it must be: half a figure would be a wrong one."""
+    from rich.measure import Measurement
+
+    least = Measurement.get(console, console.options.update(max_width=WIDTH_MAX), table).minimum
+    console.width = max(console.width, least)
+    console.print(table)
 
 
 def _columns(table: Any, bases: list[Document]) -> Any:
     table.add_column("")
     for basis in bases:
-        table.add_column(HEADINGS[basis["basis"]], justify="right", no_wrap=True)
+        heading = HEADINGS[basis["basis"]]
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     return table
 
 

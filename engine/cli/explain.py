@@ -160,7 +160,7 @@ def _state(leg: Document, state: Document) -> str:
         f"coupon {'on' if state['coupon'] else 'off'}",
         f"{state['balance_bytes']} bytes on the SIM"
         + (", database empty" if state["database_empty"] else ""),
-        f"{state['grants']} slices so far",
+        f"{state['grants']} slice{'s' * (state['grants'] != 1)} so far",
     ]
     way = "up" if leg["direction"] == "uplink" else "down"
     bucket = state[way]

@@ -1,9 +1,10 @@
 """Entry point: finds the command, turns every failure into one line and an exit status."""
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -89,9 +90,25 @@ def fail(text: str) -> None:
         sys.stderr.write(f"pktoll: {line}\n")
 
 
-def _quiet_exit() -> NoReturn:
-    """Leave although the reader of standard output has gone; the interpreter must not flush to it."""
+def _let_go() -> None:
+    """The reader of standard output has gone: the interpreter must not flush to it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Around what prints a report that has more to tell: a reader that has gone (`| head`) takes nothing
+    from what is said on standard error, nor from the exit status."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go()
+
+
+def _quiet_exit() -> NoReturn:
+    """Leave although the reader of standard output has gone."""
+    _let_go()
     sys.exit(0)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from engine.cli.captures import announce, check_prefixes, tell, who_is_who
-from engine.cli.main import fail
+from engine.cli.main import fail, printing
 
 if TYPE_CHECKING:
     from engine.replay import Report
@@ -156,7 +156,7 @@ def command(
                 stop=stop,
             )
         )
-    with _beside(shaped, dropped):
+    with _beside(shaped, dropped), printing():
         if form == "table":
             from engine.cli.table import show
 

@@ -23,10 +23,12 @@ def size(count_bytes: int) -> str:
 
 
 def show(document: dict[str, Any], console: Console | None = None) -> None:
-    """Print the report: SIMs, contracts, drops, tunnels, and a line of totals."""
+    """Print the report: SIMs, contracts, rating groups, drops, tunnels, and a line of totals."""
     console = console or Output()
     console.print(_sims(document, console.width))
     console.print(_contracts(document, console.width))
+    if document["rating_groups"]:
+        console.print(_rating_groups(document))
     if document["drops"]:
         console.print(_drops(document))
     if document["tunnels"]:
@@ -128,6 +130,20 @@ def _contracts(document: dict[str, Any], width: int) -> Table:
         names = [escape(contract[name]) for name in texts]
         table.add_row(*names, *(size(contract[name]) for name in headings.values()))
     _more(table, len(contracts) - SIMS_SHOWN)
+    return table
+
+
+def _rating_groups(document: dict[str, Any]) -> Table:
+    """What passed as exempt, by rating group (X3)."""
+    table = new_table("Exempt, by rating group")
+    table.add_column("group")
+    for heading in ("packets", "up", "down"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for group in document["rating_groups"]:
+        number = group["rating_group"]
+        name = escape(group["name"]) + (f" ({number})" if number else "")
+        packets = group["up_packets"] + group["down_packets"]
+        table.add_row(name, f"{packets:,}", size(group["up_bytes"]), size(group["down_bytes"]))
     return table
 
 

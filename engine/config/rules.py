@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from engine import units
 from engine.config.faults import Finding, Locate, Path, dotted, shown
-from engine.config.model import BUCKET_BYTES_MAX, CREDIT_LIMIT, RATE_BPS_MAX
+from engine.config.model import BUCKET_BYTES_MAX, CREDIT_LIMIT, QUEUE_MS_MAX, RATE_BPS_MAX
 
 RATE_OF_HIGH = ("high_down_bps", "high_up_bps")
 
@@ -100,8 +100,8 @@ def _credit(raw: dict[str, Any], own: dict[str, Any]) -> Iterator[Finding]:
 def _too_long(queue_ms: Any, rate_bps: Any, path: tuple[str, ...]) -> str:
     if not is_integer(queue_ms) or not is_integer(rate_bps):
         return ""
-    if not 1 <= rate_bps <= RATE_BPS_MAX:
-        return ""
+    if queue_ms > QUEUE_MS_MAX or not 1 <= rate_bps <= RATE_BPS_MAX:
+        return ""  # refused for that already
     most_ms = (CREDIT_LIMIT - 1) // (rate_bps * units.NS_PER_MS)
     if queue_ms <= most_ms:
         return ""

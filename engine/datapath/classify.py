@@ -14,6 +14,7 @@ from engine.layout import (
     PACKET_FIRST,
     PACKET_FRAGMENT,
     PACKET_PORTS,
+    PACKET_ROUTED,
     PACKET_V6,
     WORK_DOWNLINK,
     WORK_EXEMPT,
@@ -109,6 +110,8 @@ def keep_first(fragments, p, session, now_ns, group):  # type: ignore[no-untyped
 @leaf
 def group_of(p, downlink, exempt):  # type: ignore[no-untyped-def]
     """Rating group of a packet that is not a later fragment, or NOT_EXEMPT."""
+    if np.int64(p["flags"]) & PACKET_ROUTED:
+        return np.int64(NOT_EXEMPT)
     key = np.int64(p["protocol"]) << 16
     if downlink:
         address = (np.int64(p["src_hi"]), np.int64(p["src_lo"]))
@@ -133,12 +136,15 @@ def classify(p, w, exempt):  # type: ignore[no-untyped-def]
     downlink = flags & WORK_DOWNLINK
     session = np.int64(w["row"]) << 1 | downlink
     now_ns = np.int64(w["time_ns"])
-    if np.int64(p["flags"]) & PACKET_FRAGMENT:
-        group = inherited(fragments, p, session, now_ns)
-    else:
+    said = np.int64(p["flags"])
+    if said & PACKET_FRAGMENT == 0:
         group = group_of(p, downlink, exempt)
-        if np.int64(p["flags"]) & PACKET_FIRST:
+        if said & PACKET_FIRST:
             keep_first(fragments, p, session, now_ns, group)
+    elif said & PACKET_ROUTED:
+        group = np.int64(NOT_EXEMPT)  # it goes elsewhere than the first one
+    else:
+        group = inherited(fragments, p, session, now_ns)
     if group == NOT_EXEMPT:
         return 0
     w["flags"] = flags | WORK_EXEMPT | group << WORK_GROUP_SHIFT

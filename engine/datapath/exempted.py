@@ -82,8 +82,8 @@ def exempt_credit(w, shape, rates, high):  # type: ignore[no-untyped-def]
 def exempt_charge(sim, size, control):  # type: ignore[no-untyped-def]
     """byte of an exempt packet to charge: 0 but for the setting (X3); -1 where a slice is to be asked for.
 
-    The coupon pays as far as it goes: what is not charged is exempt, and never slow (X1). Where exempt packets
-    of the slow state count, the next slice is asked for too, as only that tells whether the SIM is slow.
+    The coupon pays as far as it goes: what is not charged is exempt, and never slow (X1). Where exempt
+    packets of the slow state count, the next slice is asked for too: only that tells if the SIM is slow.
     """
     flags = np.int64(sim["flags"])
     balance = np.int64(sim["balance_bytes"])

@@ -17,6 +17,7 @@ from engine.pool.store import (
     SliceState,
     StoreOptions,
     UsageRow,
+    database_files,
     open_store,
     private_copy,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "SliceState",
     "StoreOptions",
     "UsageRow",
+    "database_files",
     "open_store",
     "private_copy",
 ]

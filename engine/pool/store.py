@@ -65,6 +65,8 @@ __all__ = [
     "open_store",
 ]
 
+_FILE = "sqlite:///"
+
 
 class CouponStore(Protocol):
     """A coupon database that one gateway has open; a run lasts from `open_store` to `close`.
@@ -288,12 +290,20 @@ def open_store(url: str | None, options: StoreOptions | None = None) -> CouponSt
 
     if url is None or url == "sqlite://":
         return SqliteStore(None, options)
-    if url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
-        return SqliteStore(url.removeprefix("sqlite:///"), options)
+    if url.startswith(_FILE) and url != _FILE:
+        return SqliteStore(url.removeprefix(_FILE), options)
     raise UsageError(
         f"pool {url!r}: not a coupon database; write sqlite:///relative.db, sqlite:////absolute.db,"
         " sqlite:// for one in memory, or postgresql://user@host/database"
     )
+
+
+def database_files(url: str | None) -> list[str]:
+    """The files of a coupon database that lasts, there or not; none of a server's or of one in memory."""
+    if url is None or not url.startswith(_FILE) or url == _FILE:
+        return []
+    path = url.removeprefix(_FILE)
+    return [f"{path}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 def private_copy(url: str | None, folder: str) -> str | None:
@@ -302,13 +312,13 @@ def private_copy(url: str | None, folder: str) -> str | None:
     For what may be tried but must not be kept. UsageError for PostgreSQL; PoolError where the file is
     missing, damaged or not ours (the latter when the copy is opened).
     """
-    if url is None or not url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+    if url is None or not url.startswith((_FILE, "postgresql://", "postgres://")):
         return url
-    if not url.startswith("sqlite:///"):
+    if not url.startswith(_FILE):
         raise UsageError(
             "pool: a PostgreSQL database cannot be copied for this; leave --pool out, or give a SQLite file"
         )
     from engine.pool.sqlite import copy_database
 
-    copy_database(url.removeprefix("sqlite:///"), f"{folder}/coupons.db")
-    return f"sqlite:///{folder}/coupons.db"
+    copy_database(url.removeprefix(_FILE), f"{folder}/coupons.db")
+    return f"{_FILE}{folder}/coupons.db"

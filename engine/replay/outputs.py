@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from engine.errors import OutputError, UsageError
 from engine.layout import FRAME, VERDICT, WORK
+from engine.pool import database_files
 from engine.replay import legs
 from engine.replay.dropped import Dropped
 from engine.replay.options import Options
@@ -134,9 +135,9 @@ class Outputs:
     @property
     def notices(self) -> list[str]:
         """What was written."""
-        written = ((self.shaped, "packets that left"), (self.dropped, "dropped packets"))
+        written = ((self.shaped, "packet{} that left"), (self.dropped, "dropped packet{}"))
         return [
-            f"{output.target.path}: {output.packets} {words}"
+            f"{output.target.path}: {output.packets} {words.format('s' * (output.packets != 1))}"
             for output, words in written
             if output is not None and output.target.fault is None
         ]
@@ -157,7 +158,10 @@ def _check(options: Options) -> None:
     """Refuse names that would do harm."""
     if options.shaped == options.dropped == STDOUT:
         raise UsageError("standard output ('-') can take --shaped or --dropped, not both")
+    if "" in (options.shaped, options.dropped):
+        raise UsageError("--shaped and --dropped need the name of a file")
     taken = [*options.captures, options.config, options.subscribers, options.events]
+    taken += database_files(options.pool)
     for path in (options.shaped, options.dropped):
         for other in taken:
             if STDOUT not in (path, other) and path and other and _same(path, other):

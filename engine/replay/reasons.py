@@ -13,6 +13,7 @@ from engine.layout import (
     PACKET_FRAGMENT,
     PACKET_GTP,
     PACKET_PORTS,
+    PACKET_ROUTED,
     WORK_CODE_SHIFT,
     WORK_EXEMPT,
     WORK_GROUP_SHIFT,
@@ -191,6 +192,9 @@ def _near_miss(engine: SteppingEngine, packet: Any, leg: Leg) -> list[Step]:
     if not names:
         return []
     text = f"{address} is of exempt endpoint {names[0]}, but"
+    if int(packet["flags"]) & PACKET_ROUTED:
+        why = "the packet has a source route to go on with"
+        return [step("X2", f"{text} {why}: not exempt")]
     if int(packet["flags"]) & PACKET_FRAGMENT:
         why = "no exempt first fragment of this packet was seen in the 30 s before"
         return [step("X4", f"{text} {why}: not exempt")]
@@ -215,7 +219,8 @@ def _metered(leg: Leg) -> list[Step]:
         return [*steps, dropped(code)]
     if code == verdict.DROP_QUEUE:
         return [*steps, step("P4", f"dropped: {_full(leg, after)}")]
-    steps.append(step("P4", _wait(leg, bucket, LIMITED[after["speed"]])))
+    rule = "S4" if after["speed"] == "high" else "P4"
+    steps.append(step(rule, _wait(leg, bucket, LIMITED[after["speed"]])))
     free = int(leg.asked["length"]) - int(leg.told["length"])
     if code == verdict.CHARGED and free:
         text = f"the SIM's last {int(leg.told['length'])} bytes are charged, {free} are free: the"

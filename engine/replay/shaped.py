@@ -8,7 +8,7 @@ import numpy.typing as npt
 from engine.errors import OutputError, UsageError
 from engine.replay.targets import Target
 from engine.replay.waiting import Part, Waiting, places_by
-from engine.wire.link import LINK_ETHERNET, LINK_RAW
+from engine.wire.link import LINK_ETHERNET, LINK_RAW, SUPPORTED
 from engine.wire.pcap_writer import PCAP_LAST_NS, pcap_header, record_bytes, write_records
 
 Rows = npt.NDArray[Any]
@@ -38,11 +38,12 @@ class Shaped:
             self._write(parts)
 
     def finish(self, links: tuple[int, ...]) -> None:
-        """Write what still waits. Where nothing left, the file has the first of these link types."""
+        """Write what still waits. Where nothing left, the file has the first of these link types that is
+        read: others may mean nothing to anybody."""
         for parts in self._waiting.rest():
             self._write(parts)
         if self._link is None:
-            self._link = links[0] if links else LINK_ETHERNET
+            self._link = next((link for link in links if link in SUPPORTED), LINK_ETHERNET)
         self._begin()
         self.target.finish()
 

@@ -13,6 +13,8 @@ from engine.wire.source import STDIN, Stop
 
 STDOUT = STDIN
 """the name of standard output, as of standard input"""
+FOLDERS = ("", os.curdir, os.pardir)
+"""last parts of a name that can only be a folder's"""
 WAIT_S = 0.05
 """s between two looks for a FIFO's reader"""
 
@@ -51,6 +53,8 @@ class Target:
         try:
             mode = os.stat(self.path).st_mode
         except FileNotFoundError:
+            if os.path.basename(self.path) in FOLDERS:
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
             return self._make(None)
         if stat.S_ISFIFO(mode):
             return self._open_fifo(stop)

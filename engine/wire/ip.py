@@ -11,7 +11,14 @@ import numpy as np
 
 from engine import verdict
 from engine.jit import inlined, leaf
-from engine.layout import PACKET_FIRST, PACKET_FRAGMENT, PACKET_PORTS, PACKET_V6, V4_MAPPED
+from engine.layout import (
+    PACKET_FIRST,
+    PACKET_FRAGMENT,
+    PACKET_PORTS,
+    PACKET_ROUTED,
+    PACKET_V6,
+    V4_MAPPED,
+)
 from engine.wire.loads import be16, be32, be64, u8
 
 V4_BYTES = 20
@@ -34,6 +41,9 @@ SHIM6 = 140
 FRAGMENT_OFFSET = 0x1FFF
 MORE_FRAGMENTS = 0x2000
 
+END_OF_OPTIONS, NO_OPERATION, LOOSE_ROUTE, STRICT_ROUTE = 0, 1, 131, 137
+"""IPv4 options (RFC 791 3.1)"""
+
 EXTENSIONS_MAX = 8
 """IPv6 extension headers in one packet; RFC 8504 5.3 lets a node set a limit, and names 8"""
 JUMBO_OPTION = 0xC2
@@ -47,6 +57,8 @@ FIRST = 1
 """fragment state: the fragment that holds the upper-layer header; more follow"""
 LATER = 2
 """fragment state: a fragment without an upper-layer header"""
+ROUTED = 4
+"""added to the fragment state: a routing header has segments left"""
 
 DATAGRAM_MAX = 1 << 17
 """byte; more than any UDP length: a first fragment says nothing of where the datagram ends"""
@@ -96,12 +108,13 @@ def skip_extensions(buf: Any, at: Any, held_end: Any, end: Any, kind: Any) -> An
     Where the capture was cut inside the chain, the header that could not be read is the protocol.
     """
     state = WHOLE
+    routed = 0
     count = 0
     while is_extension(kind):
         if count == EXTENSIONS_MAX or at + 8 > end or (kind == HOP_BY_HOP and count):
             return verdict.DROP_V6EXT, kind, at, state
         if at + 8 > held_end:
-            return verdict.NONE, kind, held_end, state
+            return verdict.NONE, kind, held_end, state | routed
         size = extension_bytes(buf, at, kind)
         if at + size > end or (kind == ROUTING and u8(buf, at + 2) == ROUTING_TYPE_0):
             return verdict.DROP_V6EXT, kind, at, state
@@ -109,15 +122,17 @@ def skip_extensions(buf: Any, at: Any, held_end: Any, end: Any, kind: Any) -> An
             fault = hop_by_hop_fault(buf, at, at + size)
             if fault:
                 return fault, kind, at, state
+        if kind == ROUTING and u8(buf, at + 3):
+            routed = ROUTED
         if kind == FRAGMENT:
             place = be16(buf, at + 2)
             if place >> 3:
-                return verdict.NONE, u8(buf, at), at + size, LATER
+                return verdict.NONE, u8(buf, at), at + size, LATER | routed
             state = FIRST if place & 1 else state
         kind = u8(buf, at)
         at += size
         count += 1
-    return verdict.NONE, kind, at, state
+    return verdict.NONE, kind, at, state | routed
 
 
 @leaf
@@ -169,6 +184,24 @@ def clear(row: Any) -> None:
     row["fragment"] = 0
 
 
+@leaf
+def source_routed(buf: Any, at: Any, end: Any) -> Any:
+    """PACKET_ROUTED where IPv4 options hold a source route that is not used up, or cannot be read."""
+    while at < end and u8(buf, at) != END_OF_OPTIONS:
+        kind = u8(buf, at)
+        if kind == NO_OPERATION:
+            at += 1
+            continue
+        size = u8(buf, at + 1) if at + 1 < end else np.int64(0)
+        if size < 2 or at + size > end:
+            return PACKET_ROUTED
+        # the pointer, from 1, is past the option when the last address was taken
+        if (kind == LOOSE_ROUTE or kind == STRICT_ROUTE) and (size < 3 or u8(buf, at + 2) <= size):
+            return PACKET_ROUTED
+        at += size
+    return 0
+
+
 @inlined
 def v4_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     """Fill the row from an IPv4 packet; (code, flags). RFC 791 3.1."""
@@ -191,14 +224,16 @@ def v4_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
         return verdict.DROP_IHL, 0
     if length > present or length < header_bytes:
         return verdict.DROP_LEN, 0
-    first = 0
+    flags = 0
+    if header_bytes > V4_BYTES:
+        flags = source_routed(buf, at + V4_BYTES, min(at + header_bytes, held_end))
     place = be16(buf, at + 6)
     if place & (FRAGMENT_OFFSET | MORE_FRAGMENTS):
         row["fragment"] = be16(buf, at + 4)
         if place & FRAGMENT_OFFSET:
-            return verdict.NONE, PACKET_FRAGMENT
-        first = PACKET_FIRST
-    return verdict.NONE, first | ports_flag(buf, at + header_bytes, held_end, at + length, row)
+            return verdict.NONE, flags | PACKET_FRAGMENT
+        flags |= PACKET_FIRST
+    return verdict.NONE, flags | ports_flag(buf, at + header_bytes, held_end, at + length, row)
 
 
 @inlined
@@ -236,7 +271,8 @@ def v6_packet(buf: Any, at: Any, held_end: Any, wire_end: Any, row: Any) -> Any:
     row["protocol"] = protocol
     if code:
         return code, PACKET_V6
-    flags = PACKET_V6
+    flags = PACKET_V6 | PACKET_ROUTED if state & ROUTED else PACKET_V6
+    state &= ~ROUTED
     if state != WHOLE:
         row["fragment"] = fragment_label(buf, at + V6_BYTES, kind)
         flags |= PACKET_FRAGMENT if state == LATER else PACKET_FIRST

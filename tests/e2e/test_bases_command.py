@@ -105,6 +105,19 @@ def test_the_table_has_a_column_for_each_basis(
     assert "a coupon database in memory" in ended.out
 
 
+@pytest.mark.parametrize("columns", ["20", "60", "200"])
+def test_figures_are_whole_on_a_narrow_terminal(
+    world: World, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """half a figure would be a wrong one"""
+    monkeypatch.setenv("COLUMNS", columns)
+    world.coupon_bytes = 10**12
+    capture = world.capture(*(up(k, to(size=60_000)) for k in range(30)))
+    said = world.run("bases", capture, "--sims").out
+    assert "…" not in said
+    assert said.count("1,800,000") == 4  # bytes and charged, of all and of the SIM
+
+
 def test_a_table_of_many_sims_says_how_many_more_there_are(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,7 @@ def test_a_charged_packet_opens_the_session_and_takes_the_first_slice(world: Wor
     capture = world.capture(up(0, to()))
     document = world.explain(capture, 1)
     leg = only(document)
-    assert rules(leg) == ["N6", "D1", "D1", "P1", "P4"]
+    assert rules(leg) == ["N6", "D1", "D1", "P1", "S4"]
     assert (leg["verdict"], leg["charged_bytes"], leg["wait_ns"]) == ("charged", 100, 0)
     assert (leg["line"], leg["direction"], leg["plan"]) == (LINE, "uplink", "tiny")
     before, after = leg["before"], leg["after"]
@@ -58,6 +58,8 @@ def test_a_charged_packet_opens_the_session_and_takes_the_first_slice(world: Wor
     assert (document["packet"]["teid"], document["packet"]["receiver"]) == (1, "192.168.1.2")
     said = world.text(capture, 1)
     assert "2013-11-05 09:00:00.123456789 JST" in said
+    assert "; 0 slices so far; " in said
+    assert "; 1 slice so far; " in said
     assert "UDP 10.1.0.1:40000 > 198.18.0.80:443, 100 bytes of IP, TEID 0x00000001" in said
     assert "CHARGED: 100 bytes charged; out at once" in said
 
@@ -67,7 +69,7 @@ def test_the_last_bytes_of_the_coupon_are_charged_and_the_rest_is_free(world: Wo
     world.coupon_bytes = 130
     capture = world.capture(up(0, to()), up(1, to()))
     leg = only(world.explain(capture, 2))
-    assert rules(leg) == ["N6", "D5", "P1", "P4", "D7"]
+    assert rules(leg) == ["N6", "D5", "P1", "S4", "D7"]
     assert (leg["charged_bytes"], leg["free_bytes"]) == (30, 70)
     assert not leg["before"]["database_empty"]
     assert leg["after"]["database_empty"]
@@ -79,7 +81,7 @@ def test_a_packet_that_goes_on_with_the_next_slice_is_charged_whole(world: World
     world.balance_bytes = 50
     capture = world.capture(up(0, to()))
     leg = only(world.explain(capture, 1))
-    assert rules(leg) == ["N6", "D1", "D7", "P1", "P4"]
+    assert rules(leg) == ["N6", "D1", "D7", "P1", "S4"]
     assert text_of(leg, "D7").endswith("the database hands out a slice of 1000 bytes")
     assert (leg["charged_bytes"], leg["free_bytes"]) == (100, 0)
     assert (leg["before"]["balance_bytes"], leg["after"]["balance_bytes"]) == (50, 950)
@@ -136,7 +138,7 @@ def test_a_change_of_speed_keeps_what_is_queued(world: World) -> None:
     capture = world.capture(*(up(0, to()) for _ in range(3)), up(50, to()))
     leg = only(world.explain(capture, 4))
     assert leg["verdict"] == "charged"
-    assert rules(leg) == ["N6", "D1", "P1", "P3", "P4"]
+    assert rules(leg) == ["N6", "D1", "P1", "P3", "S4"]
     assert f"the last in {150 * MS} ns" in text_of(leg, "P3")
     assert leg["wait_ns"] == 150 * MS + 21_334
     assert leg["before"]["speed"] == "slow"
@@ -186,7 +188,7 @@ def test_a_restricted_sim_with_a_coupon_is_fast(world: World) -> None:
     capture = world.capture(up(0, to()), up(1_000, to()), up(2_000, to()))
     leg = only(world.explain(capture, 3))
     assert leg["verdict"] == "charged"
-    assert rules(leg) == ["N6", "D1", "P1", "R5", "P3", "P4"]
+    assert rules(leg) == ["N6", "D1", "P1", "R5", "P3", "S4"]
 
 
 def test_an_exempt_packet_names_its_endpoint_and_its_rating_group(world: World) -> None:
@@ -217,7 +219,7 @@ def test_an_exempt_packet_above_the_cap_is_like_any_other(world: World) -> None:
     capture = world.capture(*(up(k, to(RESOLVER, port=53)) for k in range(3)))
     leg = only(world.explain(capture, 3))
     assert (leg["verdict"], leg["charged_bytes"]) == ("charged", 100)
-    assert rules(leg) == ["N6", "X3", "P1", "P4"]
+    assert rules(leg) == ["N6", "X3", "P1", "S4"]
     assert "200 + 100 bytes are above the 250 of dns a day" in text_of(leg, "X3")
 
 
@@ -242,6 +244,17 @@ def test_why_a_packet_to_an_exempt_address_is_not_exempt(world: World) -> None:
     assert text_of(port, "X2").endswith("but not for UDP port 443: not exempt")
     assert text_of(no_ports, "X2").endswith("but the packet shows no ports that count: not exempt")
     assert [leg["verdict"] for leg in (port, no_ports)] == ["charged", "charged"]
+
+
+def test_a_source_route_is_named_as_the_reason(world: World) -> None:
+    """X2: loose source route, RFC 791 3.1"""
+    route = b"\x83\x07\x04\xc6\x33\x64\x09\x00"
+    capture = world.capture(up(0, ipv4(udp(bytes(72), dst=53), dst=RESOLVER, options=route)))
+    leg = only(world.explain(capture, 1))
+    assert text_of(leg, "X2").endswith(
+        "but the packet has a source route to go on with: not exempt"
+    )
+    assert leg["verdict"] == "charged"
 
 
 def test_fragments_inherit_from_their_first(world: World) -> None:

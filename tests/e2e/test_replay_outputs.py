@@ -60,7 +60,7 @@ def test_the_report_is_the_same_with_the_files_beside_it(capture: str, tmp_path:
     assert reports[0] == reports[1]
     assert written.err == (
         f"pktoll: note: {tmp_path}/left.pcap: 10 packets that left\n"
-        f"pktoll: note: {tmp_path}/dropped.pcapng: 1 dropped packets\n"
+        f"pktoll: note: {tmp_path}/dropped.pcapng: 1 dropped packet\n"
     )
     link, left = read_pcap(tmp_path / "left.pcap")
     assert link == 1
@@ -241,7 +241,7 @@ def test_packets_are_not_written_to_a_terminal(capture: str) -> None:
 
 
 def test_a_place_that_cannot_be_written(capture: str, tmp_path: Path, capfd: Capture) -> None:
-    """exit 1, F19: before anything is billed; what was opened already leaves nothing"""
+    """exit 1, F5: before anything is billed; what was opened already leaves nothing"""
     pool = f"sqlite:///{tmp_path}/coupons.db"
     options = ("--pool", pool, "--shaped", str(tmp_path / "a"), "--dropped", str(tmp_path / "no/b"))
     ended = call(capfd, "replay", capture, "--ue-net", NET, *options)
@@ -253,7 +253,7 @@ def test_a_place_that_cannot_be_written(capture: str, tmp_path: Path, capfd: Cap
 
 
 def test_a_full_disk_ends_the_file_not_the_bill(capture: str, tmp_path: Path) -> None:
-    """exit 1, F19: one line, the report, and a database that a second replay finds in order"""
+    """exit 1, F5: one line, the report, and a database that a second replay finds in order"""
     pool = ("--pool", f"sqlite:///{tmp_path}/coupons.db", "--format", "json", "--ue-net", NET)
     ended = spawn("replay", capture, *pool, "--shaped", "/dev/full", "-q")
     assert (ended.status, ended.err) == (

@@ -42,6 +42,20 @@ def ip_datagram(source: str, destination: str, ports: tuple[int, int], payload: 
     return header + udp + payload
 
 
+def ip_fragment(
+    source: str, destination: str, ports: tuple[int, int] | None, label: int, size_bytes: int
+) -> bytes:
+    """An IPv4 fragment of a UDP datagram of 2 000 bytes: the first with ports, else the last of two."""
+    ends = ipaddress.ip_address(source).packed + ipaddress.ip_address(destination).packed
+    payload = bytes(size_bytes - 20)
+    place = 1_480 // 8
+    if ports is not None:
+        payload = struct.pack(">HHHH", *ports, 2_000, 0) + payload[8:]
+        place = 0x2000  # RFC 791 3.1: more fragments
+    fields = struct.pack(">BBHHHBBH", 0x45, 0, size_bytes, label, place, 64, UDP, 0) + ends
+    return fields[:10] + struct.pack(">H", _checksum(fields)) + fields[12:] + payload
+
+
 def gpdu(teid: int, inner: bytes, *, up: bool, container: bool = False) -> bytes:
     """A G-PDU between S-GW and gateway (TS 29.281 5.1); `container`: with an extension header."""
     extension = b""

@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from tests.golden import frames
-from tests.oracle.cases import Case, ContractSpec, CouponSpec, Event, LineSpec, Packet
+from tests.oracle.cases import Case, ContractSpec, CouponSpec, Event, ExemptSpec, LineSpec, Packet
 from tests.oracle.directed import DEC, MB, MS, T0, S
 from tests.oracle.limiter import Rate
 
@@ -17,6 +18,12 @@ SLOW = Rate(200_000, 15_000, 64_000, 3_000)
 RESTRICTED = Rate(50_000, 15_000, 64_000, 3_000)
 VLAN, QINQ = 0x8100, 0x88A8
 PLAN = "family-share"
+DNS_GROUP, WEB_GROUP = 10, 30
+PACKAGED = ExemptSpec(((DNS_GROUP, 52_428_800),))
+"""what of the packaged exempt list the scripts use"""
+
+SERVERS = {DNS_GROUP: DNS, WEB_GROUP: "192.0.2.80"}
+PORTS = {DNS_GROUP: 53, WEB_GROUP: 443}
 
 Encapsulation = Callable[[int, int, bytes], bytes]
 """(number of the line, direction, inner packet) -> frame"""
@@ -27,7 +34,7 @@ class Script:
     """A capture being written: `steps` tell the twin what `captured` shows on the wire.
 
     `second_legs` are the places in `steps` of packets that another SIM sent and that have no frame of
-    their own.
+    their own. `config` is the text of a configuration file, of which `exempt` tells the twin.
     """
 
     contracts: tuple[ContractSpec, ...]
@@ -41,6 +48,8 @@ class Script:
     steps: list[Packet | Event] = field(default_factory=list)
     captured: list[tuple[int, bytes]] = field(default_factory=list)
     second_legs: set[int] = field(default_factory=set)
+    config: str | None = None
+    exempt: ExemptSpec = PACKAGED
 
     def lines(self) -> list[str]:
         """Codes of all lines; a line's number is its place here, from 1."""
@@ -56,7 +65,26 @@ class Script:
         inner = frames.ip_udp(*ends, ports[::-1] if direction else ports, size_bytes)
         self.captured.append((at_ns, self.encapsulation(number, direction, inner)))
         line = self.lines()[number - 1]
-        self.steps.append(Packet(at_ns, line, direction, size_bytes, exempt))
+        group = DNS_GROUP if exempt else 0
+        self.steps.append(Packet(at_ns, line, direction, size_bytes, exempt, group))
+
+    def listed(
+        self, at_ns: int, number: int, direction: int, size_bytes: int, group: int, **fields: Any
+    ) -> None:
+        """A packet between a SIM and the server of a rating group; `fields` are those of the twin's."""
+        line = self.lines()[number - 1]
+        step = Packet(at_ns, line, direction, size_bytes, True, group, **fields)
+        port = 9_000 if step.odd_port else PORTS[group]
+        ports = (port, 40_000) if direction else (40_000, port)
+        ends = self.addresses(number), SERVERS[group]
+        ends = ends[::-1] if direction else ends
+        if step.piece == "whole":
+            inner = frames.ip_udp(*ends, ports, size_bytes)
+        else:
+            shown = ports if step.piece == "first" else None
+            inner = frames.ip_fragment(*ends, shown, step.label, size_bytes)
+        self.captured.append((at_ns, self.encapsulation(number, direction, inner)))
+        self.steps.append(step)
 
     def to_each_other(self, at_ns: int, sender: int, receiver: int, size_bytes: int) -> None:
         """One packet from a SIM to another, seen once."""
@@ -69,7 +97,7 @@ class Script:
         self.steps.append(Packet(at_ns, codes[receiver - 1], 1, size_bytes))
 
     def case(self) -> Case:
-        """The same story for the twin, under the settings of configs/iijmio.toml."""
+        """The same story for the twin, under the settings of configs/iijmio.toml, or of `config`."""
         return Case(
             tuple(self.steps),
             self.contracts,
@@ -77,6 +105,7 @@ class Script:
             restricted=RESTRICTED,
             restriction_bytes=384_000_000,
             bundle_bytes=GB,
+            exempt=self.exempt,
         )
 
     def tunnels(self) -> dict[tuple[int, str], list[int]]:
@@ -246,6 +275,64 @@ def month_end() -> Script:
     return script
 
 
+CAPPED = """\
+# DNS with a cap of 3 000 bytes a SIM and day, web without: small enough to be followed by hand.
+[exempt]
+
+[[exempt.rating_group]]
+id = 10
+name = "dns"
+cap_bytes_per_day = 3_000
+
+[[exempt.rating_group]]
+id = 30
+name = "web"
+
+[[exempt.endpoint]]
+name = "dns"
+prefixes = ["192.0.2.53/32"]
+protocol = "udp"
+ports = [53]
+rating_group = 10
+
+[[exempt.endpoint]]
+name = "web"
+prefixes = ["192.0.2.80/32"]
+protocol = "udp"
+ports = [443]
+rating_group = 30
+"""
+
+
+def exempt_groups() -> Script:
+    """X1-X4, B34, B36, B37, B41x: two groups, fragments, a cap; the second SIM's coupon is off"""
+    contracts = _family(2, CouponSpec("bundle", 4_000, 2013, 12))
+    lines = contracts[0].lines[0], LineSpec("hdo00000002", coupon_on=False)
+    script = Script(
+        (ContractSpec("hdd00000001", lines, contracts[0].coupons),),
+        _tunnelled,
+        config=CAPPED,
+        exempt=ExemptSpec(((DNS_GROUP, 3_000), (WEB_GROUP, 0))),
+    )
+    for k in range(40):
+        at_ns, number = T0 + k * 7 * MS, 1 + k % 2
+        script.listed(at_ns, number, k // 2 % 2, 80 + 7 * k, DNS_GROUP)
+        script.listed(at_ns + 1, number, 1, 1_400, WEB_GROUP, odd_port=k % 10 == 9)
+        script.packet(at_ns + 2, number, 1, 300)
+    for k, odd in enumerate((False, True, False)):
+        at_ns = T0 + S + k * MS
+        later: dict[str, Any] = {"piece": "later", "label": 500 + k // 2}
+        script.listed(at_ns, 2, 1, 540, WEB_GROUP, **later)
+        first = {**later, "piece": "first", "odd_port": odd}
+        script.listed(at_ns + 1, 2, 1, 1_500, WEB_GROUP, **first)
+        script.listed(at_ns + 2, 2, 1, 540, WEB_GROUP, **later)
+        script.listed(at_ns + 3, 2, 0, 540, WEB_GROUP, **later)
+        script.listed(at_ns + 31 * S, 2, 1, 540, WEB_GROUP, **{**later, "label": 999})
+    script.steps.sort(key=lambda step: step.at_ns)
+    script.captured.sort(key=lambda frame: frame[0])
+    return script
+
+
 SCRIPTS: dict[str, Callable[[], Script]] = {
     "family-exhausted": family_exhausted,
     "switched-off": switched_off,
@@ -254,4 +341,5 @@ SCRIPTS: dict[str, Callable[[], Script]] = {
     "ipv6": ipv6,
     "vlan": vlan,
     "month-end": month_end,
+    "exempt-groups": exempt_groups,
 }

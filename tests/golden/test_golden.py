@@ -5,6 +5,7 @@ checks the figures themselves: a golden file cannot hold what it does not agree 
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from tests.golden.scripts import SCRIPTS, Script
 from tests.oracle.cases import Packet, play
 from tests.oracle.mutants import mutant
 
+UNITS = ("up_packets", "up_bytes", "down_packets", "down_bytes")
 HERE = Path(__file__).parent
 SIZE_MAX_BYTES = 100_000
 
@@ -38,6 +40,7 @@ def _report(name: str, script: Script, workers: int = 1) -> dict[str, Any]:
     book, events = _path(name, "subscribers.toml"), _path(name, "events.jsonl")
     options = replay.Options(
         captures=(str(HERE / name / "capture.pcap"),),
+        config=_path(name, "config.toml"),
         subscribers=book,
         events=events,
         ue_nets=script.ue_nets,
@@ -52,7 +55,7 @@ def _report(name: str, script: Script, workers: int = 1) -> dict[str, Any]:
 
 def _verdicts(name: str, script: Script, rows_max: int) -> Rows:
     """[verdict, charged bytes, departure] of every packet, from capture and engine."""
-    settings, endpoints = config.load(None), Endpoints()
+    settings, endpoints = config.load(_path(name, "config.toml")), Endpoints()
     book, events = _path(name, "subscribers.toml"), _path(name, "events.jsonl")
     mode = MODE_GTP if script.teids else MODE_IP
     nets = script.ue_nets
@@ -76,6 +79,7 @@ def _write(name: str, script: Script) -> None:
     for file, text in (
         ("subscribers.toml", script.subscribers()),
         ("events.jsonl", script.events()),
+        ("config.toml", script.config),
     ):
         if text is not None:
             (folder / file).write_text(text, encoding="utf-8")
@@ -107,6 +111,7 @@ def test_the_capture_is_the_one_that_the_script_tells(golden: tuple[str, Script]
     for file, text in (
         ("subscribers.toml", script.subscribers()),
         ("events.jsonl", script.events()),
+        ("config.toml", script.config),
     ):
         path = HERE / name / file
         assert (path.read_text(encoding="utf-8") if path.exists() else None) == text
@@ -141,6 +146,15 @@ def _disagreements(name: str, script: Script, oracle: ModuleType) -> list[str]:
         for key, expected in outcome.lines[code].items()
         if sim[key] != expected
     ]
+    totals = Counter[str]()
+    for line in outcome.lines.values():
+        for rated in line["rating_groups"]:
+            totals.update(
+                {f"{rated['rating_group']} {k}": v for k, v in rated.items() if k in UNITS}
+            )
+    for rated in report["rating_groups"]:
+        found += [k for k in UNITS if rated[k] != totals.pop(f"{rated['rating_group']} {k}", 0)]
+    found += list(+totals)
     for contract in report["contracts"]:
         books = outcome.contracts[contract["code"]]
         found += [f"{contract['code']} {key}" for key in books if contract[key] != books[key]]
@@ -154,7 +168,7 @@ def _disagreements(name: str, script: Script, oracle: ModuleType) -> list[str]:
 
 
 def test_the_twin_agrees_with_what_is_kept(golden: tuple[str, Script]) -> None:
-    """D1-D8, P1-P5, X1-X4, C1, C6, I6, U2, U3"""
+    """D1-D8, P1-P5, X1-X4, C1, C6, I6, U2, U3, B36, B37, B41x"""
     name, script = golden
     assert _disagreements(name, script, tests.oracle) == []
     tunnels = {(t["teid"], t["destination"]): t for t in _kept(name, "report.json")["tunnels"]}
@@ -170,6 +184,10 @@ def test_the_twin_agrees_with_what_is_kept(golden: tuple[str, Script]) -> None:
         ("month-end", "month ends in UTC"),
         ("ipv6", "remainder of the last packet charged"),
         ("vlan", "no slice below 10 MB"),
+        ("exempt-groups", "the crossing packet is exempt"),
+        ("exempt-groups", "an unmatched fragment is exempt"),
+        ("exempt-groups", "the first of two first fragments decides"),
+        ("exempt-groups", "groups are counted up only"),
     ],
 )
 def test_a_planted_fault_does_not_agree(name: str, fault: str) -> None:

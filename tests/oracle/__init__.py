@@ -7,6 +7,7 @@ time held as a fraction. Where it and the engine differ, one of them is wrong.
 
 from .calendar import JST_DAY_NS, bundle_bytes, day_of, end_of_month_after_ns, month_start_ns
 from .coupons import Coupon, Database
+from .exempt import ExemptList, Fragment
 from .gateway import Counters, Gateway, Line, Plan, Settings, Verdict
 from .limiter import Limiter, Rate
 
@@ -15,6 +16,8 @@ __all__ = [
     "Counters",
     "Coupon",
     "Database",
+    "ExemptList",
+    "Fragment",
     "Gateway",
     "Limiter",
     "Line",

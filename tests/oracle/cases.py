@@ -14,20 +14,41 @@ CREDIT_MAX = 2**62
 """bit-ns; keeps sums of two credits in 64 bits, and so bounds the longest wait at high rates"""
 
 
+RATED = ("rating_group", "up_packets", "up_bytes", "down_packets", "down_bytes")
+
+
 @dataclass(frozen=True)
 class Packet:
-    """A packet of a SIM: direction 0 up, 1 down."""
+    """A packet of a SIM: direction 0 up, 1 down.
+
+    exempt: to or from the server of rating group `group`, on its port unless `odd_port`.
+    piece: "whole", or of a fragmented packet with this label the "first" fragment or a "later" one, which
+        shows no port.
+    """
 
     at_ns: int
     line: str
     direction: int
     size_bytes: int
     exempt: bool = False
+    group: int = 0
+    odd_port: bool = False
+    piece: str = "whole"
+    label: int = 0
+
+
+@dataclass(frozen=True)
+class ExemptSpec:
+    """An exempt list: (rating group, cap a day or 0), one server each; X3's settings."""
+
+    groups: tuple[tuple[int, int], ...] = ((0, 0),)
+    charge: bool = False
+    count: bool = False
 
 
 @dataclass(frozen=True)
 class Event:
-    """An operation on a line, or `charge` on a contract with a number of additional coupons."""
+    """An operation on a line, `charge` on a contract with a number of additional coupons, or `exempt`."""
 
     at_ns: int
     do: str
@@ -35,6 +56,7 @@ class Event:
     on: bool = False
     contract: str = ""
     coupons: int = 0
+    exempt: ExemptSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,7 @@ class Case:
     first_slice: str = "attach"
     bundle_bytes: int = 0
     allow_leap: bool = False
+    exempt: ExemptSpec = ExemptSpec()
 
     def longest_wait_ns(self) -> int:
         """The furthest departure that any packet can get in this world."""
@@ -112,7 +135,13 @@ def play(case: Case, oracle: ModuleType) -> Outcome:
     for step in case.steps:
         if isinstance(step, Packet):
             verdict = gateway.packet(
-                step.at_ns, step.line, step.direction, step.size_bytes, exempt=step.exempt
+                step.at_ns,
+                step.line,
+                step.direction,
+                step.size_bytes,
+                exempt=step.exempt and not step.odd_port,
+                group=step.group,
+                fragment=_fragment(step, oracle),
             )
             verdicts.append((verdict.kind, verdict.charged_bytes, verdict.departure_ns or 0))
         else:
@@ -124,8 +153,21 @@ def play(case: Case, oracle: ModuleType) -> Outcome:
                 on=step.on,
                 contract=step.contract,
                 coupons=coupons,
+                exempt=step.exempt and _exempt(step.exempt, oracle),
             )
     return Outcome(verdicts, _lines(gateway), gateway.contracts())
+
+
+def _exempt(spec: ExemptSpec, oracle: ModuleType) -> Any:
+    return oracle.ExemptList(dict(spec.groups), spec.charge, spec.count)
+
+
+def _fragment(step: Packet, oracle: ModuleType) -> Any:
+    """RFC 791 3.2: a packet's fragments have its addresses and identification."""
+    if step.piece == "whole":
+        return None
+    server = step.group if step.exempt else None
+    return oracle.Fragment(step.piece == "first", (server, step.label))
 
 
 def _gateway(case: Case, oracle: ModuleType) -> Any:
@@ -135,6 +177,7 @@ def _gateway(case: Case, oracle: ModuleType) -> Any:
         case.effective,
         case.longest_wait_ns(),
         case.allow_leap,
+        _exempt(case.exempt, oracle),
     )
     up, down, slow, restricted = (
         oracle.Rate(*astuple(rate))
@@ -183,6 +226,10 @@ def _lines(gateway: Any) -> dict[str, dict[str, Any]]:
             "coupon": line.coupon_on,
             "regulated": gateway.restricted(line),
             "in_service": line.in_service,
+            "rating_groups": [
+                dict(zip(RATED, (group, *line.rated[group]), strict=True))
+                for group in sorted(line.rated)
+            ],
         }
         for code, line in gateway.lines.items()
     }

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from .calendar import JST_DAY_NS, date_of, day_of
 from .coupons import Database
+from .exempt import Exemption, ExemptList, Fragment
 from .limiter import LONGEST_WAIT_NS, Limiter, Rate
 
 UP, DOWN = 0, 1
@@ -45,6 +46,7 @@ class Settings:
     effective: str = "immediate"
     longest_wait_ns: int = LONGEST_WAIT_NS
     allow_leap: bool = False
+    exempt: ExemptList = field(default_factory=ExemptList)
 
 
 @dataclass
@@ -65,7 +67,10 @@ class Counters:
 
 @dataclass
 class Line:
-    """One SIM."""
+    """One SIM.
+
+    `exempt_bytes_by_day` is by day and rating group; `rated` has packets and bytes up, then down, by group.
+    """
 
     code: str
     contract: str
@@ -78,6 +83,8 @@ class Line:
     limiters: list[Limiter] = field(default_factory=list)
     exempt_limiters: list[Limiter] = field(default_factory=list)
     slow_bytes_by_day: dict[int, int] = field(default_factory=dict)
+    exempt_bytes_by_day: dict[tuple[int, int], int] = field(default_factory=dict)
+    rated: dict[int, list[int]] = field(default_factory=dict)
     grants: int = 0
     granted_bytes: int = 0
     counters: tuple[Counters, Counters] = field(default_factory=lambda: (Counters(), Counters()))
@@ -94,6 +101,7 @@ class Gateway:
         self.plans: dict[str, Plan] = {}
         self.databases: dict[str, Database] = {}
         self.lines: dict[str, Line] = {}
+        self.exemption = Exemption(self.settings.exempt)
 
     # --- who there is ---------------------------------------------------------------------------
 
@@ -121,12 +129,25 @@ class Gateway:
     # --- what happens ---------------------------------------------------------------------------
 
     def packet(
-        self, at_ns: int, code: str, direction: int, size_bytes: int, *, exempt: bool = False
+        self,
+        at_ns: int,
+        code: str,
+        direction: int,
+        size_bytes: int,
+        *,
+        exempt: bool = False,
+        group: int = 0,
+        fragment: Fragment | None = None,
     ) -> Verdict:
-        """Decide one packet of a SIM and account for it."""
+        """Decide one packet of a SIM and account for it.
+
+        exempt: address, protocol and port are those of the server of rating group `group` (X2).
+        """
         self._advance(at_ns)
         line = self.lines[code]
-        verdict = self._decide(line, direction, size_bytes, exempt)
+        wanted = group if exempt else None
+        rated = self.exemption.group_of(self.now_ns, (code, direction), wanted, fragment)
+        verdict = self._decide(line, direction, size_bytes, rated)
         self._account(line, line.counters[direction], size_bytes, verdict)
         return verdict
 
@@ -139,9 +160,13 @@ class Gateway:
         on: bool = False,
         contract: str = "",
         coupons: tuple[tuple[str, int, int], ...] = (),
+        exempt: ExemptList | None = None,
     ) -> None:
         """One operation on a line or contract; coupons are (kind, bytes, expires_ns)."""
         self._advance(at_ns)
+        if exempt is not None:
+            self.exemption.reload(exempt)
+            return
         if do == "charge":
             for kind, size_bytes, expires_ns in coupons:
                 self.databases[contract].credit(kind, size_bytes, self.coupon_ns, expires_ns)
@@ -181,15 +206,15 @@ class Gateway:
 
     # --- the verdict ----------------------------------------------------------------------------
 
-    def _decide(self, line: Line, direction: int, size_bytes: int, exempt: bool) -> Verdict:
+    def _decide(self, line: Line, direction: int, size_bytes: int, group: int | None) -> Verdict:
         if not line.in_service:  # L1, N7
             return Verdict("suspended", 0, 0, None)
         if line.detached:
             return Verdict("detached", 0, 0, None)
         if not line.attached:
             self._attach(line)
-        if exempt:
-            return self._exempt(line, direction, size_bytes)
+        if group is not None and self._within_cap(line, group, size_bytes):
+            return self._exempt(line, direction, size_bytes, group)
         if line.coupon_on and line.balance_bytes == 0:  # D1: the next slice comes by itself
             self._ask(line)
         high = line.coupon_on and line.balance_bytes > 0  # P1, P2, D5
@@ -202,12 +227,44 @@ class Gateway:
         line.slow_bytes_by_day[today] = line.slow_bytes_by_day.get(today, 0) + size_bytes
         return Verdict("slow", 0, 0, departure_ns)
 
-    def _exempt(self, line: Line, direction: int, size_bytes: int) -> Verdict:
-        """X1, X3, X4, R6: not charged, not slowed, not counted for R1, not above high speed."""
+    def _within_cap(self, line: Line, group: int, size_bytes: int) -> bool:
+        """B41x: what would take the SIM's bytes of that group and day above the cap is not exempt."""
+        cap_bytes = self.exemption.caps_bytes[group]
+        used_bytes = line.exempt_bytes_by_day.get((day_of(self.now_ns), group), 0)
+        return cap_bytes == 0 or used_bytes + size_bytes <= cap_bytes
+
+    def _exempt(self, line: Line, direction: int, size_bytes: int, group: int) -> Verdict:
+        """X1, X3, X4, R6: not slowed and not above high speed; what it costs is a setting."""
         if not line.exempt_limiters:
             line.exempt_limiters = self._full_limiters(line)
         departure_ns = line.exempt_limiters[direction].offer(self.now_ns, size_bytes)
-        return Verdict("queue" if departure_ns is None else "exempt", 0, 0, departure_ns)
+        if departure_ns is None:
+            return Verdict("queue", 0, 0, None)
+        today = day_of(self.now_ns)
+        charged_bytes = self._exempt_charge(line, size_bytes)
+        at = (today, group)
+        line.exempt_bytes_by_day[at] = line.exempt_bytes_by_day.get(at, 0) + size_bytes
+        rated = line.rated.setdefault(group, [0, 0, 0, 0])
+        rated[2 * direction] += 1
+        rated[2 * direction + 1] += size_bytes
+        return Verdict("exempt", charged_bytes, 0, departure_ns)
+
+    def _exempt_charge(self, line: Line, size_bytes: int) -> int:
+        """X3: what the coupon pays of an exempt packet; in the slow state it may count for R1."""
+        listed = self.exemption.listed
+        wanted_bytes = size_bytes if listed.charge else 1 if listed.count else 0
+        if line.coupon_on:  # D7, D1: whatever is to be had
+            while line.balance_bytes < wanted_bytes and self._ask(line) > 0:
+                pass
+        high = line.coupon_on and line.balance_bytes > 0
+        if listed.count and not high:
+            today = day_of(self.now_ns)
+            line.slow_bytes_by_day[today] = line.slow_bytes_by_day.get(today, 0) + size_bytes
+        if not (listed.charge and high):
+            return 0
+        charged_bytes = min(size_bytes, line.balance_bytes)
+        line.balance_bytes -= charged_bytes
+        return charged_bytes
 
     def _charge(self, line: Line, size_bytes: int, departure_ns: int) -> Verdict:
         """D7: takes the rest and continues on the next slice; without one the remainder is free."""
@@ -274,7 +331,7 @@ class Gateway:
         if verdict.kind == "slow":
             of.slow_bytes += size_bytes
         elif verdict.kind == "exempt":
-            of.exempt_bytes += size_bytes
+            of.exempt_bytes += size_bytes - verdict.charged_bytes
         if verdict.departure_ns is None:
             of.dropped_packets += 1
             of.dropped_bytes += size_bytes

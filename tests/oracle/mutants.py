@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 HERE = Path(__file__).parent
-MODULES = ("calendar", "limiter", "coupons", "gateway")
+MODULES = ("calendar", "limiter", "coupons", "exempt", "gateway")
 NAME = "tests_oracle_mutant"
 
 MUTANTS: dict[str, tuple[str, str, str]] = {
@@ -77,8 +77,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "remainder slow": (
         "gateway",
-        "charged_bytes = min(size_bytes, line.balance_bytes)",
-        "charged_bytes = size_bytes if size_bytes <= line.balance_bytes else 0",
+        "            pass\n        charged_bytes = min(size_bytes, line.balance_bytes)",
+        "            pass\n        charged_bytes = size_bytes * (size_bytes <= line.balance_bytes)",
     ),
     "packet does not continue on the next slice": (
         "gateway",
@@ -102,8 +102,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "high speed with the coupon off": (
         "gateway",
-        "high = line.coupon_on and line.balance_bytes > 0",
-        "high = line.balance_bytes > 0",
+        "high = line.coupon_on and line.balance_bytes > 0  #",
+        "high = line.balance_bytes > 0  #",
     ),
     "exempt packets in the common queue": (
         "gateway",
@@ -153,6 +153,130 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         "return line.limiters[direction].offer",
         "return line.limiters[0].offer",
     ),
+    "exempt packets are charged": ("gateway", "listed.charge and high", "high"),
+    "exempt packets are charged with the coupon off": (
+        "gateway",
+        "high = line.coupon_on and line.balance_bytes > 0\n        if listed.count",
+        "high = line.balance_bytes > 0\n        if listed.count",
+    ),
+    "the rest of an exempt packet is not counted": (
+        "gateway",
+        "of.exempt_bytes += size_bytes - verdict.charged_bytes",
+        "of.exempt_bytes += 0 if verdict.charged_bytes else size_bytes",
+    ),
+    "an exempt packet does not continue on the next slice": (
+        "gateway",
+        "while line.balance_bytes < wanted_bytes and",
+        "while line.balance_bytes == 0 and wanted_bytes and",
+    ),
+    "an exempt packet asks too early": (
+        "gateway",
+        "while line.balance_bytes < wanted_bytes and",
+        "while line.balance_bytes <= wanted_bytes and",
+    ),
+    "a dropped exempt packet asks": (
+        "gateway",
+        '        if departure_ns is None:\n            return Verdict("queue", 0, 0, None)\n'
+        "        today",
+        "        if departure_ns is None:\n            self._exempt_charge(line, size_bytes)\n"
+        '            return Verdict("queue", 0, 0, None)\n        today',
+    ),
+    "exempt packets never count": ("gateway", "if listed.count and not high:", "if False:"),
+    "exempt packets always count": ("gateway", "if listed.count and not high:", "if not high:"),
+    "exempt packets count at high speed": (
+        "gateway",
+        "if listed.count and not high:",
+        "if listed.count:",
+    ),
+    "nobody asks whether the SIM is slow": ("gateway", "else 1 if listed.count else 0", "else 0"),
+    "no cap": ("gateway", "cap_bytes == 0 or", "True or"),
+    "a cap of 0 is a cap": ("gateway", "cap_bytes == 0 or", ""),
+    "the crossing packet is exempt": (
+        "gateway",
+        "used_bytes + size_bytes <= cap_bytes",
+        "used_bytes < cap_bytes",
+    ),
+    "exactly the cap is above it": (
+        "gateway",
+        "used_bytes + size_bytes <= cap_bytes",
+        "used_bytes + size_bytes < cap_bytes",
+    ),
+    "a cap for ever": (
+        "gateway",
+        "line.exempt_bytes_by_day.get((day_of(self.now_ns), group), 0)",
+        "sum(b for (_, g), b in line.exempt_bytes_by_day.items() if g == group)",
+    ),
+    "a cap of all groups": (
+        "gateway",
+        "line.exempt_bytes_by_day.get((day_of(self.now_ns), group), 0)",
+        "sum(b for (d, _), b in line.exempt_bytes_by_day.items() if d == day_of(self.now_ns))",
+    ),
+    "a cap of the whole contract": (
+        "gateway",
+        "line.exempt_bytes_by_day.get((day_of(self.now_ns), group), 0)",
+        "sum(o.exempt_bytes_by_day.get((day_of(self.now_ns), group), 0)\n"
+        "            for o in self.lines.values())",
+    ),
+    "a cap of each direction": (
+        "gateway",
+        "used_bytes = line.exempt_bytes_by_day.get((day_of(self.now_ns), group), 0)",
+        "used_bytes = max(line.rated.get(group, [0, 0, 0, 0])[1::2])",
+    ),
+    "groups are counted up only": ("gateway", "rated[2 * direction] += 1", "rated[0] += 1"),
+    "charged bytes are in no group": (
+        "gateway",
+        "rated[2 * direction + 1] += size_bytes",
+        "rated[2 * direction + 1] += size_bytes - charged_bytes",
+    ),
+    "an unmatched fragment is exempt": (
+        "exempt",
+        "self.firsts.get(packet, (None, now_ns))",
+        "self.firsts.get(packet, (group, now_ns))",
+    ),
+    "no fragment is exempt": ("exempt", "return inherited if", "return None if"),
+    "fragments inherit for ever": ("exempt", "if now_ns - seen_ns <= FRAGMENT_NS", "if True"),
+    "fragments are forgotten at 30 s": (
+        "exempt",
+        "now_ns - seen_ns <= FRAGMENT_NS",
+        "now_ns - seen_ns < FRAGMENT_NS",
+    ),
+    "later fragments make it last": (
+        "exempt",
+        "        return inherited if",
+        "        self.firsts[packet] = (inherited, now_ns)\n        return inherited if",
+    ),
+    "the first of two first fragments decides": (
+        "exempt",
+        "self.firsts[packet] = (group, now_ns)\n            return group",
+        "self.firsts.setdefault(packet, (group, now_ns))\n            return group",
+    ),
+    "only exempt first fragments are looked at": (
+        "exempt",
+        "        if fragment.first:\n",
+        "        if fragment.first and group is None:\n            return None\n"
+        "        if fragment.first:\n",
+    ),
+    "fragments of any SIM inherit": (
+        "exempt",
+        "packet = (session, fragment.packet)",
+        "packet = fragment.packet",
+    ),
+    "fragments of any packet inherit": (
+        "exempt",
+        "packet = (session, fragment.packet)",
+        "packet = session",
+    ),
+    "fragments are under the list of their own time": (
+        "exempt",
+        "return inherited if",
+        "return inherited if inherited in self.listed.caps_bytes and",
+    ),
+    "the list is never another": (
+        "exempt",
+        "        self.listed = listed\n        self.caps_bytes |=",
+        "        self.caps_bytes |=",
+    ),
+    "a cap is never another": ("exempt", "self.caps_bytes |= listed.caps_bytes", "pass"),
 }
 
 

@@ -8,11 +8,13 @@ import tests.oracle
 from tests.oracle.cases import Case, Outcome, Packet
 from tests.oracle.cases import play as oracle_play
 from tests.oracle.directed import CASES, T0, S, alone
+from tests.oracle.directed_exempt import EXEMPT_CASES
 from tests.oracle.limiter import Rate
 from tests.oracle.mutants import MUTANTS, mutant
 from tests.property.stories import stories
 from tests.property.worlds import Way, play
 
+STORIES = CASES | EXEMPT_CASES
 WAYS = [
     Way(),
     Way(split=1),
@@ -58,10 +60,10 @@ def assert_adds_up(case: Case, found: Outcome) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", STORIES)
 def test_engine_agrees_with_the_oracle_on_directed_stories(name: str, way: Way) -> None:
-    """C1, C2, C4, C5, C6, D1-D8, P1-P5, R1-R5, X1, X3, X4, L1, N7, U1, U2, U4, G8, G9"""
-    case = CASES[name]
+    """C1, C2, C4, C5, C6, D1-D8, P1-P5, R1-R6, X1-X4, L1, N7, U1, U2, U4, G8, G9, B36, B37, B41x"""
+    case = STORIES[name]
     found = play(case, way)
     assert_same(case, oracle_play(case, tests.oracle), found)
     assert_adds_up(case, found)
@@ -73,9 +75,11 @@ def test_engine_agrees_with_the_oracle_on_directed_stories(name: str, way: Way) 
 @example(case=CASES["switch off in mid-queue"], split=2, shards=1)
 @example(case=CASES["race for the last slice"], split=3, shards=4)
 @example(case=CASES["month boundary"], split=2, shards=2)
+@example(case=EXEMPT_CASES["another list"], split=3, shards=2)
+@example(case=EXEMPT_CASES["fragments inherit"], split=2, shards=2)
 @given(case=stories(), split=st.integers(1, 40), shards=st.integers(1, 4))
 def test_engine_agrees_with_the_oracle(case: Case, split: int, shards: int) -> None:
-    """D1-D8, P1-P5, R1-R5, X3, X4, G3, G8, I1, I2, I6"""
+    """D1-D8, P1-P5, R1-R6, X1-X4, G3, G8, I1, I2, I6, B36, B37, B41x"""
     expected = oracle_play(case, tests.oracle)
     found = play(case, Way())
     assert_same(case, expected, found)
@@ -88,7 +92,7 @@ def test_engine_agrees_with_the_oracle(case: Case, split: int, shards: int) -> N
 @pytest.fixture(scope="module")
 def engine_outcomes() -> dict[str, Outcome]:
     """What the engine makes of the directed stories."""
-    return {name: play(case) for name, case in CASES.items()}
+    return {name: play(case) for name, case in STORIES.items()}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -100,7 +104,7 @@ def test_the_comparison_catches_a_planted_fault(
     with mutant(name) as faulty:
         differing = [
             story
-            for story, case in CASES.items()
+            for story, case in STORIES.items()
             if oracle_play(case, faulty) != engine_outcomes[story]
             and oracle_play(case, tests.oracle) == engine_outcomes[story]
         ]

@@ -8,7 +8,7 @@ import pytest
 
 from engine import config, verdict
 from engine.errors import UsageError
-from engine.layout import PACKET
+from engine.layout import PACKET, PACKET_FIRST, PACKET_FRAGMENT, PACKET_PORTS
 from engine.pool.store import open_store
 from engine.runtime import Engine
 from engine.subscribers import (
@@ -19,18 +19,23 @@ from engine.subscribers import (
     Coupon,
     Detach,
     Line,
+    ReloadExempt,
     Resume,
     Suspend,
     Switch,
 )
 from engine.subscribers import Event as EngineEvent
 from engine.wire.addresses import parse_address
-from tests.oracle.cases import Case, ContractSpec, Event, Outcome, Packet
+from tests.oracle.cases import Case, ContractSpec, Event, ExemptSpec, Outcome, Packet
 from tests.oracle.limiter import Rate
 
 PLAN = "story"
 SERVER = "198.51.100.7"
-EXEMPT = "192.0.2.53"
+EXEMPT = "192.0.2.{}".format
+"""address of the server of a rating group"""
+DNS, ODD = 53, 54
+"""ports: what the list has, and what it has not"""
+PIECES = {"whole": PACKET_PORTS, "first": PACKET_PORTS | PACKET_FIRST, "later": PACKET_FRAGMENT}
 
 
 @dataclass(frozen=True)
@@ -99,13 +104,17 @@ def _process(
     batch["endpoint"] = -1
     for row, packet in zip(batch, packets, strict=True):
         sim = parse_address(addresses[packet.line])
-        far = parse_address(EXEMPT if packet.exempt else SERVER)
+        far = parse_address(EXEMPT(packet.group + 1) if packet.exempt else SERVER)
         source, destination = (far, sim) if packet.direction else (sim, far)
         row["time_ns"] = packet.at_ns
         row["length"] = packet.size_bytes
         row["src_hi"], row["src_lo"] = source
         row["dst_hi"], row["dst_lo"] = destination
         row["protocol"] = 17
+        row["flags"] = PIECES[packet.piece]
+        row["fragment"] = packet.label
+        if packet.piece != "later":
+            row["src_port"] = row["dst_port"] = ODD if packet.odd_port else DNS
     return [engine.process(batch[k : k + split]) for k in range(0, len(batch), split)]
 
 
@@ -116,6 +125,8 @@ def _call(engine: Engine, step: Event) -> None:
         engine.charge(step.contract, coupons=step.coupons, at_ns=step.at_ns)
     elif step.do == "attach":
         _attach(engine, step)
+    elif step.exempt is not None:
+        engine.set_exempt(_exempt(step.exempt), at_ns=step.at_ns)
     else:
         getattr(engine, step.do)(step.line, at_ns=step.at_ns)
 
@@ -135,6 +146,8 @@ def _event(step: Event) -> EngineEvent:
         return Switch(step.at_ns, step.line, step.on)
     if step.do == "charge":
         return Charge(step.at_ns, step.contract, step.coupons)
+    if step.exempt is not None:
+        return ReloadExempt(step.at_ns, "story.toml", _exempt(step.exempt))
     simple: dict[str, type[Suspend | Resume | Attach | Detach]] = {
         "suspend": Suspend,
         "resume": Resume,
@@ -176,10 +189,21 @@ def _settings(case: Case) -> config.Settings:
             _slow(case.restricted),
         ),
         restriction=config.Restriction(case.restriction_enabled, case.effective),  # type: ignore[arg-type]
-        exempt=config.model.Exempt((config.Endpoint("exempt", (f"{EXEMPT}/32",)),)),
+        exempt=_exempt(case.exempt),
         pool=replace(default.pool, watermark_bytes=65_536),
         plans=(plan,),
     )
+
+
+def _exempt(spec: ExemptSpec) -> config.Exempt:
+    endpoints = tuple(
+        config.Endpoint(f"server {group}", (f"{EXEMPT(group + 1)}/32",), "udp", (DNS,), group)
+        for group, _ in spec.groups
+    )
+    groups = tuple(
+        config.RatingGroup(group, f"group {group}", cap) for group, cap in spec.groups if group
+    )
+    return config.Exempt(endpoints, spec.charge, spec.count, groups)
 
 
 def _slow(rate: Rate) -> config.SlowLimit:
@@ -219,6 +243,7 @@ def _outcome(case: Case, engine: Engine, verdicts: list[tuple[str, int, int]]) -
     flags = ("coupon", "regulated", "in_service")
     lines = {
         code: {name: sim[name] for name in (*names, *flags)}
+        | {"rating_groups": sorted(sim["rating_groups"], key=lambda rated: rated["rating_group"])}
         for code, sim in zip(codes, snapshot["sims"], strict=True)
     }
     books = ("credited_bytes", "in_database_bytes", "granted_bytes", "expired_bytes")

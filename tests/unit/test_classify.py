@@ -1,4 +1,4 @@
-"""Which packets are exempt: by the network side's address, protocol and port; never by a fragment."""
+"""Which packets are exempt: by the network side's address, protocol and port."""
 
 from typing import Any
 

@@ -189,6 +189,14 @@ def test_what_is_no_toml_is_told_at_its_place(text: str, fault: str) -> None:
     assert line.startswith(fault)
 
 
+def test_a_queue_time_that_no_state_may_have_is_refused_once() -> None:
+    """P4, B79: not once more for each rate at which it would be too long"""
+    for state in ("high", "slow", "restricted"):
+        assert told(f"[speed.{state}]\nqueue_ms = 9_000_000\n") == [
+            f"2:12: speed.{state}.queue_ms: 9000000 is not allowed; allowed: an integer 0 .. 60000"
+        ]
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "none.toml", "cannot be read: No such file or directory"),

@@ -11,6 +11,7 @@ from rich.console import Console
 from engine.cli.table import SIMS_SHOWN, TUNNELS_SHOWN, show, size
 from engine.replay.formats import C_FIELDS, MACHINE, SIM_FIELDS, as_csv, as_json, as_jsonl
 
+RATED = {"up_packets": 1, "up_bytes": 70, "down_packets": 2, "down_bytes": 900}
 COUNTERS = {name: number for number, name in enumerate(C_FIELDS, 10_000)}
 
 
@@ -30,6 +31,7 @@ def sim(number: int, **changes: Any) -> dict[str, Any]:
         "coupon": True,
         "regulated": False,
         "in_service": True,
+        "rating_groups": [{"rating_group": 10, **RATED}],
     }
     return fields | changes
 
@@ -50,6 +52,7 @@ def document(sims: int = 2, tunnels: int = 1, **changes: Any) -> dict[str, Any]:
         "drops": {"queue": {"packets": 3, "bytes": 900}},
         "sims": [sim(number) for number in range(sims)],
         "contracts": [{"code": f"hdd{k}", "plan": "p", **contract} for k in range(sims)],
+        "rating_groups": [{"rating_group": 10, "name": "dns", **RATED}],
         "tunnels": [
             {"teid": k, "destination": "192.0.2.1", "packets": 1, "inner_bytes": 100 + k}
             for k in range(tunnels)
@@ -76,6 +79,7 @@ def test_every_line_of_jsonl_is_a_record() -> None:
         "sim",
         "contract",
         "contract",
+        "rating_group",
         "tunnel",
         "timing",
     ]
@@ -83,6 +87,7 @@ def test_every_line_of_jsonl_is_a_record() -> None:
     assert lines[0] == {"schema": made["schema"], **made["capture"]}
     assert lines[2] == {"reason": "queue", **made["drops"]["queue"]}
     assert lines[3:5] == made["sims"]
+    assert lines[7] == made["rating_groups"][0]
     assert all(text.count("\n") == 1 for text in as_jsonl(document()))
 
 

@@ -7,11 +7,11 @@ import pytest
 from engine.errors import LedgerError
 from engine.layout import (
     CONTROL_BYTES,
+    CONTROL_CAPS,
     CONTROL_DROPS,
     CONTROL_LOST_BYTES,
     CONTROL_LOST_PACKETS,
     CONTROL_PACKETS,
-    CONTROL_WORDS,
 )
 from engine.runtime import Engine
 from engine.runtime.report import BYTE_CLASSES
@@ -125,7 +125,7 @@ def test_every_code_has_a_name_and_a_place() -> None:
     assert len(set(NAMES.values())) == len(NAMES)
     assert NONE not in NAMES
     assert max(NAMES) < CODES
-    assert CONTROL_DROPS + 2 * CODES == CONTROL_WORDS
+    assert CONTROL_DROPS + 2 * CODES == CONTROL_CAPS
     assert [name for code, name in NAMES.items() if code <= FORWARD_MAX] == [
         "charged",
         "slow",

@@ -62,6 +62,33 @@ def test_side_rows_come_in_pairs() -> None:
     assert sides.shape["day"].tolist() == [0, 5, 0, 0]
 
 
+def test_rows_of_rating_groups_grow_and_keep_what_they_hold() -> None:
+    """X3: a chain for each SIM; row 0 is nobody's"""
+    sides = SideTables(capacity=2)
+    assert len(sides.rated) == 1
+    sides.reserve(1, 4)
+    assert len(sides.rated) == 4
+    sides.shape["rated"][1] = 3
+    for at, group, following in ((3, 7, 1), (1, 2, 0)):
+        sides.rated[at]["group"], sides.rated[at]["next"] = group, following
+    sides.reserve(1, 9)
+    row = aligned_zeros(1, SIM)
+    row["side"] = 1
+    assert [int(found["group"]) for found in sides.rated_rows(row[0])] == [2, 7]
+    assert sides.rated_rows(aligned_zeros(1, SIM)[0]) == []
+
+
+@pytest.mark.parametrize("policed", [False, True])
+def test_only_a_policer_needs_rows_for_markers(policed: bool) -> None:
+    sides = SideTables(capacity=2, policed=policed)
+    assert len(sides.marks) == (8 if policed else 1)
+    sides.marks["last_ns"][:] = 5
+    sides.reserve(3)
+    assert len(sides.marks) == (16 if policed else 1)
+    assert sides.marks["last_ns"].sum() == (40 if policed else 5)
+    assert [len(table) for table in sides.tables] == [8, 4, 1, len(sides.marks)]
+
+
 def test_a_charged_sim_needs_no_side_row_beyond_its_first_packet() -> None:
     """D1: the slice stops the kernel, and its packet goes the long way"""
     engine = gateway(book(coupon_bytes=MB))
