@@ -88,7 +88,7 @@ WORDS = {
     DROP_SUSPENDED: "the line is suspended (L1)",
     DROP_DETACHED: "the line has no open session",
     DROP_QUEUE: "the SIM's queue is full: dropped from its tail (P4)",
-    DROP_PENDING: "the coupon database has not answered yet, and the setting is to drop meanwhile (pending)",
+    DROP_PENDING: "the coupon database has not answered, and the setting is to drop meanwhile (pending)",
     DROP_POLICED: 'marked red, or yellow where yellow is not let through (limiter = "police")',
 }
 """what each code means, and in brackets the rule or the setting behind it"""

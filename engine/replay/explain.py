@@ -32,6 +32,9 @@ from engine.wire.merge import merge_kept
 from engine.wire.spool import Spool
 
 SCHEMA = "pktoll.explain/1"
+GOES_BACK = (
+    "packets that are stamped earlier than one before them count as simultaneous with that one"
+)
 
 Rows = npt.NDArray[Any]
 Document = dict[str, Any]
@@ -107,6 +110,8 @@ def _find(options: Options, number: int) -> Explanation | None:
             hit = _advance(engine, known, given, captures, target, number)
             if hit is not None:
                 notices = _notices(engine, options, known)
+                if any(capture.time_regressions for capture in captures):
+                    notices.append(GOES_BACK)
                 return Explanation(_head(target.path, number) | hit, notices)
     finally:
         for capture in captures:

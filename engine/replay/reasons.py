@@ -216,7 +216,7 @@ def _metered(leg: Leg) -> list[Step]:
     bucket = after[WAYS[leg.direction]]
     steps = [*_state(leg), *_change(leg)]
     if code == verdict.DROP_POLICED:
-        return [*steps, dropped(code)]
+        return [*steps, step(rule_of(code), f"dropped: {_marked(leg, 'tokens')}")]
     if code == verdict.DROP_QUEUE:
         return [*steps, step("P4", f"dropped: {_full(leg, after)}")]
     rule = "S4" if after["speed"] == "high" else "P4"
@@ -272,11 +272,22 @@ def _wait(leg: Leg, bucket: dict[str, Any], limit: str) -> str:
     return f"{limit}: {-credit} bit-ns below 0 at {rate} bit/s: ceil({-credit} / {rate}) = {wait_ns} ns"
 
 
+def _marked(leg: Leg, kind: str) -> str:
+    """The colour of a packet that a policer dropped: yellow ones take tokens, red ones do not."""
+    way = WAYS[leg.direction]
+    found, left = leg.before[kind][way], leg.after[kind][way]
+    if leg.before["speed"] != leg.after["speed"]:  # its tokens before were those of another rate
+        return verdict.WORDS[verdict.DROP_POLICED]
+    colour = "red" if found == left else "yellow, which is not let through"
+    tokens = f"{found['committed_bytes']} + {found['other_bytes']}"
+    return f"marked {colour}: {int(leg.asked['length'])} bytes, and tokens for {tokens}"
+
+
 def _full(leg: Leg, state: dict[str, Any]) -> str:
     """The arithmetic of a full queue (P4); `state` has the buckets, without the packet."""
     bucket = state[WAYS[leg.direction]]
     if "tokens" in leg.after:
-        return verdict.WORDS[verdict.DROP_POLICED]
+        return _marked(leg, "exempt_tokens")
     credit, size = bucket["credit_bit_ns"], int(leg.asked["length"])
     # What waits since before a change of speed has its place already (P3).
     held, most = bucket.get("held_bit_ns", 0), bucket["queue_max_bit_ns"]

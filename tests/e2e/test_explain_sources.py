@@ -38,6 +38,32 @@ def mixture() -> list[Any]:
     return frames
 
 
+def test_a_policed_packet_names_its_colour_and_the_tokens(world: World) -> None:
+    """P5: the burst is 100; the first packet makes the SIM slow, its tokens are those of another rate"""
+    world.coupon = False
+    world.top = 'limiter = "police"\npolice = {yellow = "drop", excess_burst_bytes = 200}'
+    capture = world.capture(up(0, to(size=900)), *(up(0, to()) for _ in range(4)))
+    said = [
+        world.explain(capture, number)["legs"][0]["steps"][-1]["text"] for number in range(1, 6)
+    ]
+    yellow = "dropped: marked yellow, which is not let through: 100 bytes, and tokens for"
+    assert said[0].startswith("dropped: marked red, or yellow")
+    assert said[1].endswith("out at once (limiter = police)")
+    assert said[2:4] == [f"{yellow} 0 + 200", f"{yellow} 0 + 100"]
+    assert said[4] == "dropped: marked red: 100 bytes, and tokens for 0 + 0"
+
+
+def test_a_stamp_that_goes_back_is_told(world: World) -> None:
+    """the packet counts as simultaneous with the one before, whatever the capture says"""
+    frames = [up(0, to()), up(50, to()), up(20, to())]
+    for count, words in ((2, ""), (3, "stamped earlier than one before them")):
+        ended = world.run("explain", world.capture(*frames[:count]), "--packet", str(count))
+        assert ended.status == 0
+        assert f"({at(50)} ns)" in ended.out
+        assert bool(ended.err) == bool(words)
+        assert words in ended.err
+
+
 def test_the_packets_add_up_to_the_replay(world: World) -> None:
     """I6: explained one by one, all packets together have the figures of the report"""
     world.coupon_bytes, world.restriction_bytes = 1_130, 900

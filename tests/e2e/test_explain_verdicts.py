@@ -299,10 +299,10 @@ def test_a_policer_drops_what_is_red(world: World) -> None:
     capture = world.capture(up(0, to()), up(0, to()), *portal)
     green, red, exempt, over = (only(world.explain(capture, number)) for number in (1, 2, 3, 13))
     assert (over["verdict"], over["reason"]) == ("dropped", "policed")
-    assert text_of(over, "X4").startswith("dropped: marked red")
+    assert text_of(over, "X4") == "dropped: marked red: 100 bytes, and tokens for 0 + 0"
     assert [leg["verdict"] for leg in (green, red, exempt)] == ["slow", "dropped", "exempt"]
     assert red["reason"] == "policed"
-    assert rules(red)[-1] == "P5"
+    assert text_of(red, "P5") == "dropped: marked red: 100 bytes, and tokens for 0 + 0"
     assert green["after"]["tokens"]["up"] == {"committed_bytes": 0, "other_bytes": 0}
     assert text_of(exempt, "X4").endswith("out at once (limiter = police)")
     assert "tokens 0 + 0 bytes" in world.text(capture, 2)

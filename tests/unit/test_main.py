@@ -1,8 +1,10 @@
 """Every way in which a command can end: one line, and the status that goes with it."""
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import pytest
@@ -102,6 +104,35 @@ def test_a_reader_that_has_gone_is_no_error(
         assert run(*command(BrokenPipeError())) == 0
         print("lost", file=out, flush=True)
     assert (tmp_path / "out").read_text() == ""
+
+
+@contextlib.contextmanager
+def unread(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIO]:
+    """Standard output that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        monkeypatch.setattr(entry.sys, "stdout", out)
+        yield out
+
+
+def test_a_reader_that_went_before_the_last_words_is_no_error(
+    command: Callable[[Any], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """what was printed is written when the command ends"""
+    with unread(monkeypatch) as out:
+        out.write("the last words")
+        assert run(*command(4)) == 0
+
+
+def test_a_reader_that_has_gone_takes_nothing_from_the_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with unread(monkeypatch) as out:
+        with entry.printing():
+            out.write("the report")
+        out.write("more")
+        out.flush()
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])

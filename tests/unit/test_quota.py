@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from engine import clock
 from engine.errors import LedgerError
 from engine.pool.store import open_store
 from engine.runtime import Engine
@@ -16,6 +17,7 @@ from tests.support.gateway import (
     T0,
     UE_2,
     UE_3,
+    S,
     book,
     gateway,
     line,
@@ -178,3 +180,21 @@ def test_a_sim_goes_on_with_what_it_holds_when_another_finds_the_contract_empty(
     verdicts = engine.process(train(4, MS, length=40_000))
     assert verdicts["charged_bytes"].tolist() == [40_000, 40_000, 40_000, 20_000]
     assert asked(engine) == [1, 1, 0]
+
+
+def test_a_gateway_without_traffic_keeps_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G1: nothing to report and nothing to announce, yet its lines stay its own"""
+    url = f"sqlite:///{tmp_path}/coupons.db"
+    engine = gateway(book(), store=open_store(url))
+    engine.flush()
+    lease = "SELECT lease_until_ns FROM run"
+    beside = apsw.Connection(f"{tmp_path}/coupons.db", flags=apsw.SQLITE_OPEN_READONLY)
+    before_ns = beside.execute(lease).get
+    real = clock.lease_ns
+    monkeypatch.setattr(clock, "lease_ns", lambda: real() + engine.settings.pool.lease_s * S // 2)
+    engine.flush()
+    assert beside.execute(lease).get > before_ns
+    beside.close()
+    engine.close()
