@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from engine import clock
+from engine.cli.main import printing
 from engine.errors import PoolError, UsageError
 
 if TYPE_CHECKING:
@@ -224,8 +225,9 @@ def write(
     """Write a document as JSON, or by `show` for people; nothing with `quiet`."""
     if quiet:
         return
-    if form == "json":
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        show(document)
+    with printing():
+        if form == "json":
+            json.dump(document, sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        else:
+            show(document)

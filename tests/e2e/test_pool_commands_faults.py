@@ -1,6 +1,7 @@
 """`pktoll pool` where something is wrong: rows edited by hand, damaged files, names that are attacks."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -110,6 +111,23 @@ def test_a_row_that_was_edited_by_hand_is_named(
     made = json.loads(call(capfd, "pool", "audit", f"sqlite:///{path}", "--format", "json").out)
     assert not made["adds_up"]
     assert [f"pktoll: {finding}" for finding in made["findings"]] == lines
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_reader_that_goes_away_takes_nothing_from_the_status(path: Path, form: str) -> None:
+    """G6: `pktoll pool audit | head` still says that the ledger does not add up"""
+    edit(path, "UPDATE line SET reported_bytes = 5 WHERE code = 'hdo00000001'")
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = spawn(
+        *("pool", "audit", f"sqlite:///{path}", "--format", form),
+        capture_output=False,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert ended.status == 6
+    assert "pktoll: line " in ended.err
 
 
 def test_what_removed_sims_were_granted_is_told_apart(
