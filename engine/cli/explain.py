@@ -126,10 +126,10 @@ def _leg(leg: Document) -> Iterator[str]:
     name = next((f" ({name})" for name in names if name), "")
     contract = f", contract {leg['contract']}" if leg["contract"] != leg["line"] else ""
     yield f"  {leg['direction']} of {leg['line']}{name}{contract}, plan {leg['plan']}"
-    yield f"  before: {_state(leg, leg['before'])}"
+    yield from _state("before", leg)
     yield _verdict(leg)
     yield from _steps(leg["steps"])
-    yield f"  after:  {_state(leg, leg['after'])}"
+    yield from _state("after", leg)
 
 
 def _verdict(part: Document) -> str:
@@ -152,9 +152,19 @@ def _steps(steps: list[dict[str, str]]) -> Iterator[str]:
         yield f"  {step['rule']:>4}  {step['text']}"
 
 
-def _state(leg: Document, state: Document) -> str:
-    """A SIM's state in one line: the coupon, the speed, the queue of this direction, the window."""
-    words = [
+def _state(when: str, leg: Document) -> Iterator[str]:
+    """A SIM's state before or after: the coupon, then the speed of this direction, then what counts up."""
+    state = leg[when]
+    parts = [_coupon(state), _speed(state, "up" if leg["direction"] == "uplink" else "down")]
+    counted = _counted(state)
+    if counted:
+        parts.append(counted)
+    for number, words in enumerate(parts):
+        yield f"  {when if number == 0 else '':<6}  {'; '.join(words)}"
+
+
+def _coupon(state: Document) -> list[str]:
+    return [
         "in service" if state["in_service"] else "suspended",
         f"session {state['session']}",
         f"coupon {'on' if state['coupon'] else 'off'}",
@@ -162,9 +172,11 @@ def _state(leg: Document, state: Document) -> str:
         + (", database empty" if state["database_empty"] else ""),
         f"{state['grants']} slice{'s' * (state['grants'] != 1)} so far",
     ]
-    way = "up" if leg["direction"] == "uplink" else "down"
+
+
+def _speed(state: Document, way: str) -> list[str]:
     bucket = state[way]
-    words.append(f"{state['speed']}, {bucket['rate_bps']} bit/s")
+    words = [f"{state['speed']}, {bucket['rate_bps']} bit/s"]
     if "tokens" in state:
         tokens = state["tokens"][way]
         words.append(f"tokens {tokens['committed_bytes']} + {tokens['other_bytes']} bytes")
@@ -172,10 +184,16 @@ def _state(leg: Document, state: Document) -> str:
         words.append(f"queue {bucket['queue_bytes']} bytes, {bucket['queue_ns']} ns")
     else:
         words.append("queue empty")
+    return words
+
+
+def _counted(state: Document) -> list[str]:
+    """The 3-day window, and what the rating groups let pass today."""
+    words = []
     window = state["restriction"]
     if window["limit_bytes"]:
         words.append(f"3 days {window['window_bytes']} of {window['limit_bytes']} bytes")
     for group in state["rating_groups"]:
         cap = f" of {group['cap_bytes_per_day']}" if group["cap_bytes_per_day"] else ""
         words.append(f"{group['name']} today {group['today_bytes']}{cap} bytes")
-    return "; ".join(words)
+    return words

@@ -58,8 +58,8 @@ def test_a_charged_packet_opens_the_session_and_takes_the_first_slice(world: Wor
     assert (document["packet"]["teid"], document["packet"]["receiver"]) == (1, "192.168.1.2")
     said = world.text(capture, 1)
     assert "2013-11-05 09:00:00.123456789 JST" in said
-    assert "; 0 slices so far; " in said
-    assert "; 1 slice so far; " in said
+    assert "; 0 slices so far\n" in said
+    assert "; 1 slice so far\n" in said
     assert "UDP 10.1.0.1:40000 > 198.18.0.80:443, 100 bytes of IP, TEID 0x00000001" in said
     assert "CHARGED: 100 bytes charged; out at once" in said
 

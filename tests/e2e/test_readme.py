@@ -4,36 +4,55 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-BEGIN = "<!-- demo: made by `pytest tests/e2e/test_readme.py --regen` -->\n"
+BEGIN = "<!-- {}: made by `pytest tests/e2e/test_readme.py --regen` -->\n"
 END = "<!-- end -->"
 
 
-def demo(project: Path) -> str:
-    """What `pktoll demo` prints on a terminal of 100 columns, but for how long it took."""
+def printed(project: Path, folder: Path, *arguments: str) -> str:
+    """What the command prints on a terminal of 100 columns."""
     done = subprocess.run(
-        [sys.executable, "-m", "engine", "demo"],
-        cwd=project,
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+        [sys.executable, "-m", "engine", *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": str(project)},
         capture_output=True,
         text=True,
         check=True,
     )
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    return done.stdout
+
+
+def demo(project: Path, folder: Path) -> str:
+    """The demo, but for how long it took."""
+    lines = [line.rstrip() for line in printed(project, folder, "demo").splitlines()]
     kept = [line for line in lines if not re.match(r"read \d", line)]
     return "```\n$ pktoll demo\n" + re.sub(r"\n\n+", "\n\n", "\n".join(kept)).strip() + "\n```\n"
 
 
+def explain(project: Path, folder: Path) -> str:
+    """One packet of the demo's morning, explained."""
+    known = ("--subscribers", "family.toml", "--events", "family.events.jsonl")
+    printed(project, folder, "gen", "family", "-o", "family.pcap", *known)
+    command = ("explain", "family.pcap", "--packet", "60000", *known)
+    text = printed(project, folder, *command)
+    return f"```\n$ pktoll {' '.join(command)}\n{text.strip()}\n```\n"
+
+
 @pytest.mark.jit
-def test_the_picture_in_the_readme_is_what_the_demo_prints(project: Path, regen: bool) -> None:
-    """G8: the same figures on every machine; `--regen` writes the picture."""
+@pytest.mark.parametrize("picture", [demo, explain])
+def test_the_pictures_in_the_readme_are_what_the_command_prints(
+    project: Path, tmp_path: Path, regen: bool, picture: Callable[[Path, Path], str]
+) -> None:
+    """G8: the same figures on every machine; `--regen` writes the pictures."""
     path = project / "README.md"
-    head, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    _, tail = rest.split(END)
-    wanted = f"{head}{BEGIN}{demo(project)}{END}{tail}"
+    begin = BEGIN.format(picture.__name__)
+    head, rest = path.read_text(encoding="utf-8").split(begin)
+    tail = rest[rest.index(END) :]
+    wanted = f"{head}{begin}{picture(project, tmp_path)}{tail}"
     if regen:
         path.write_text(wanted, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == wanted, (
