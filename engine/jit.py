@@ -143,7 +143,23 @@ if DISABLED:
     def prefetch(table: Any, index: Any) -> None:
         """Ask for the cache line of `table[index]`; without the JIT there is nothing to ask."""
 
+    def apart() -> None:
+        """Keep the function that calls this out of its callers; without the JIT it is."""
+
 else:
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def apart(typing_context: Any) -> Any:
+        """Keep the function that calls this out of its callers: what is rare there leaves the registers to
+        what is not."""
+        del typing_context
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            del signature, args
+            builder.function.attributes.add("noinline")
+            return context.get_dummy_value()
+
+        return types.void(), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
     def prefetch(typing_context: Any, table: Any, index: Any) -> Any:

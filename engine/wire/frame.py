@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from engine import verdict
-from engine.jit import inlined, leaf
+from engine.jit import apart, inlined, leaf
 from engine.layout import PACKET_CUT, PACKET_GTP, V4_MAPPED
 from engine.wire import gtp
 from engine.wire import state as st
@@ -278,6 +278,7 @@ def keep_frame(
     `place` are the offsets of its headers and its fault as `take_frame` answered, `packet` the index of
     its row or -1. A checksum at its end (FCS) is no part of it.
     """
+    apart()
     at, payload, fault = place
     held_end, wire_end, _ = ends(start, sizes, interface)
     frame["number"] = state[st.FRAMES]

@@ -121,14 +121,20 @@ from engine.layout import aligned_zeros, SIM
 
 @jit.leaf
 def twice(word):
+    jit.apart()
     return 2 * word
+
+@jit.leaf
+def thrice(word):
+    return 3 * word
 
 @jit.kernel(jit.rows(SIM), jit.i8)
 def count(rows, size):
     total = np.int64(0)
     for k in range(len(rows)):
         jit.prefetch(rows, k)
-        total += twice(np.int64(rows[k]["balance_bytes"])) + size
+        balance = np.int64(rows[k]["balance_bytes"])
+        total += thrice(balance) - twice(balance) + balance + size
     return total
 
 rows = aligned_zeros(3, SIM)
@@ -137,6 +143,10 @@ assert not jit.DISABLED
 assert jit.warm() > 0
 assert count(rows, 10) == 42
 assert jit.warm() >= 0
+if jit.kernels()[0][2] == 0:  # compiled here: its code can be seen
+    code = next(iter(count.inspect_asm().values())).split(".size")[0]
+    assert "twice" in code  # set apart, and so called
+    assert "thrice" not in code  # part of its caller
 print(jit.cached(), jit.CACHE is not None, jit.kernels()[0])
 """
 
