@@ -151,7 +151,7 @@ else:
     @intrinsic  # type: ignore[untyped-decorator]
     def apart(typing_context: Any) -> Any:
         """Keep the function that calls this out of its callers: what is rare there leaves the registers to
-        what is not."""
+        what is not. For leaves that kernels call; what an inlined function calls is inlined with it."""
         del typing_context
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.jit import apart, leaf
+from engine.jit import leaf
 from engine.wire.ip import (
     FRAGMENT_OFFSET,
     LATER,
@@ -59,7 +59,6 @@ def payload_bytes(buf: Any, at: Any, held_end: Any, length: Any) -> Any:
     Of a fragment that is not the first, and of a protocol without ports, all behind the IP headers;
     of a packet whose fixed IP header was not captured, 0.
     """
-    apart()
     end = at + length
     version = u8(buf, at) >> 4 if at < held_end else np.int64(0)
     if version == 4 and at + V4_BYTES <= held_end:
