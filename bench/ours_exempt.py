@@ -28,7 +28,6 @@ START_NS = 1_383_602_400 * 10**9
 SIZES = np.array([64, 64, 64, 64, 128, 576, 1080, 1400], dtype=np.int64)
 """bytes; 430 on average"""
 UDP, DNS_PORT, WEB_PORT = 17, 53, 443
-HALF = 1 << 32
 FIRST = {False: 0xC6120000, True: 0x20010DB8 << 32}
 """198.18.0.0/15 (RFC 2544) and 2001:db8::/32 (RFC 3849): where lists and addresses are from"""
 SPREAD = 1 << 17

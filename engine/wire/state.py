@@ -34,10 +34,6 @@ TIME_NS = 13
 """time of the frame before, after clamping"""
 REGRESSIONS = 14
 CUT = 15
-LINK = 16
-"""link type of the frame at hand"""
-NEED = 17
-"""bytes of the record at POS, as far as known: what must be in the block to go on"""
 STAMP_NS = 18
 """the time stamp of the frame at hand, or one of the two below"""
 KEPT = 19

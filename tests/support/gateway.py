@@ -45,6 +45,8 @@ UDP, TCP = 17, 6
 
 SLOW = SlowLimit(burst_bytes=1_000, queue_bytes=3_000, queue_ms=10_000, rate_bps=8_000)
 """a byte a millisecond, 1 000 bytes at once, 3 000 waiting"""
+RESTRICTED = SlowLimit(burst_bytes=1_000, queue_bytes=3_000, queue_ms=60_000, rate_bps=800)
+"""a byte in ten milliseconds"""
 HIGH = Limit(burst_bytes=100_000, queue_bytes=100_000, queue_ms=1_000)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import Limit, SlowLimit
+from engine.config import Limit
 from engine.runtime import Engine
 from engine.units import MB
 from tests.support.gateway import (
@@ -12,6 +12,7 @@ from tests.support.gateway import (
     DNS,
     MS,
     NOV_5,
+    RESTRICTED,
     T0,
     UE,
     UE_2,
@@ -29,8 +30,6 @@ from tests.support.gateway import (
     train,
     waits,
 )
-
-RESTRICTED = SlowLimit(burst_bytes=1_000, queue_bytes=3_000, queue_ms=60_000, rate_bps=800)
 
 
 def query(at_ns: int = T0, length: int = 100, src: str = UE) -> Rows:

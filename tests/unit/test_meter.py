@@ -11,6 +11,7 @@ from tests.support.gateway import (
     DNS,
     MS,
     NOV_5,
+    RESTRICTED,
     SERVER,
     T0,
     UE,
@@ -28,8 +29,6 @@ from tests.support.gateway import (
     train,
     waits,
 )
-
-RESTRICTED = SlowLimit(burst_bytes=1_000, queue_bytes=3_000, queue_ms=60_000, rate_bps=800)
 
 
 def test_with_a_balance_packets_are_charged_at_high_speed() -> None:
