@@ -72,3 +72,42 @@ class ServiceError(PktollError):
         super().__init__(message)
         self.code = code
         self.request_id = request_id
+
+
+class SignallingError(PktollError):
+    """A GTP-C message that cannot be taken; what is known of its header, and the cause to answer with.
+
+    `version` and `message_type` are 0 where not even those could be read; `cause` is one of the version's
+    own (TS 29.274 8.4, TS 29.060 7.7.1), 0 where nothing may be answered; `reason` names a drop
+    ("short", "version", "len", …) for the counters.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        version: int = 0,
+        message_type: int = 0,
+        teid: int | None = None,
+        sequence: int | None = None,
+        cause: int = 0,
+        offending: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.version = version
+        self.message_type = message_type
+        self.teid = teid
+        self.sequence = sequence
+        self.cause = cause
+        self.offending = offending
+
+
+class AttachError(RefusedError, UsageError):
+    """A SIM may not attach; `reason` is "unknown" (no such SIM), "suspended", "replaced" (the card, or it
+    was lost), "ended" (line or contract, or not begun yet) or "no-ipv6" (the option is not booked)."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -80,8 +80,9 @@ def steps_of(engine: SteppingEngine, packet: Any, leg: Leg) -> list[Step]:
 
 def _found(engine: SteppingEngine, packet: Any, leg: Leg) -> Step:
     way = "downlink" if leg.direction == DOWNLINK else "uplink"
-    teid = leg.line.bound[1][leg.direction]
-    if int(packet["flags"]) & PACKET_GTP and teid == int(packet["teid"]):
+    teid = int(packet["teid"])
+    given = {t.teid for t in leg.line.bound.tunnels if t.direction == leg.direction}
+    if int(packet["flags"]) & PACKET_GTP and teid in given:
         return step("N6", f"{way} of {leg.line.code}, whose session has TEID {teid:#010x}")
     end = "destination" if leg.direction == DOWNLINK else "source"
     return step("N6", f"{way} of {leg.line.code}, which has its {end} address")

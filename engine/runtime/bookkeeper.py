@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from engine.config import Settings
-from engine.errors import PoolError, PoolUnavailable, RefusedError
+from engine.errors import AttachError, PoolError, PoolUnavailable, RefusedError
 from engine.pool.store import Account as Stored
 from engine.pool.store import BookEntry, CouponStore
 from engine.subscribers import Book, book, documents, views
@@ -23,12 +23,12 @@ class Bookkeeper:
         self._store, self._settings = store, settings
 
     def admit(
-        self, names: Iterable[tuple[str, str | None]], ipv6: bool, at_ns: int
-    ) -> tuple[Book, str] | None:
-        """The contracts of the account that bears one of these (kind, name), and the line's code; None
-        where no account does.
+        self, names: Iterable[tuple[str, str | None]], at_ns: int
+    ) -> tuple[Book, str, bool] | None:
+        """The contracts of the account that bears one of these (kind, name), the line's code, and whether
+        it may have IPv6 (O1); None where no account does.
 
-        RefusedError for a line that may not attach at `at_ns`, or not with IPv6 (L1-L3, A4, O1).
+        AttachError for a line that may not attach at `at_ns` (L1-L3, A4).
         """
         if not self._store.lasting:
             return None
@@ -39,14 +39,9 @@ class Bookkeeper:
             account = documents.from_json(stored.document)
             answer = admission(account, name, at_ns, self._settings, kind)
             if not answer.may_attach:
-                raise RefusedError(f"attach: {answer.reason}")
-            if ipv6 and not answer.ipv6:
-                raise RefusedError(
-                    f"attach: contract {answer.contract} has no IPv6 connection option; its sessions are"
-                    " IPv4 only (O1)"
-                )
+                raise AttachError(answer.kind, f"attach: {answer.reason}")
             assert answer.line is not None
-            return views.to_book([account], at_ns, self._settings), answer.line
+            return views.to_book([account], at_ns, self._settings), answer.line, answer.ipv6
         return None
 
     def enter(self, action: Action, at_ns: int) -> tuple[Effect, ...]:

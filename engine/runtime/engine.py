@@ -103,6 +103,7 @@ class Engine(Control):
         self.refusals = []
         self.in_batch = False
         self.watch = None
+        self.told = None
         self.profiles = mark_table(settings)
         self._work: Rows = np.zeros(0, dtype=WORK)
         self._unwanted: Rows = np.zeros(0, dtype=VERDICT)
@@ -238,6 +239,20 @@ class Engine(Control):
         Raises LedgerError if the counters do not add up (I6).
         """
         return report.snapshot(self)
+
+    def totals(self) -> dict[str, Any]:
+        """Packets, bytes, grants and drops as of now, without looking at every SIM."""
+        return report.brief(self)
+
+    def lines_report(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Rows `after` to `after + limit - 1` of `snapshot()["sims"]`, for those who read it in parts."""
+        self.quota.note_drained()
+        return [report.sim(self, line) for line in self.book.lines[after : after + limit]]
+
+    def line_report(self, line: str) -> dict[str, Any]:
+        """The row of `snapshot()["sims"]` of the line with this code, ICCID or IMSI; UsageError without."""
+        self.quota.note_drained()
+        return report.sim(self, self.book.find(line))
 
     def close(self, clean: bool = True) -> None:
         """Settle every slice and close the database; LedgerError if the books do not agree."""

@@ -40,7 +40,7 @@ def _do(engine: "Control", event: Event) -> None:
         case "resume":
             engine.resume(event.line, at_ns=at_ns)
         case "replace-sim":
-            engine.replace_sim(event.line, iccid=event.iccid, at_ns=at_ns)
+            engine.replace_sim(event.line, iccid=event.iccid, imsi=event.imsi, at_ns=at_ns)
         case "exempt":
             engine.set_exempt(event.exempt, at_ns=at_ns)
         case "detach":

@@ -1,11 +1,38 @@
 """What the engine knows of each SIM beside its row: names, contract, what was granted to it."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from engine.errors import UsageError
+from engine.errors import AttachError, UsageError
+from engine.layout import DOWNLINK, UPLINK
 
-Binding = tuple[tuple[str, ...], tuple[int | None, int | None], str | None]
-"""addresses, TEIDs (up, down) and gateway of a session"""
+
+class Tunnel(NamedTuple):
+    """A TEID of a session; `receiver` is the outer address that gave it out, None where any has it."""
+
+    teid: int
+    direction: int
+    receiver: str | None = None
+
+
+class Binding(NamedTuple):
+    """Where a session's packets are found: inner addresses (IPv6 prefixes with /64), and tunnels."""
+
+    addresses: tuple[str, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
+
+
+def binding_of(
+    addresses: tuple[str, ...],
+    *,
+    teid_up: int | None = None,
+    gateway: str | None = None,
+    teid_down: int | None = None,
+    peer: str | None = None,
+) -> Binding:
+    """A session with one bearer: `gateway` receives what comes up, `peer` what goes down."""
+    ends = ((teid_up, UPLINK, gateway), (teid_down, DOWNLINK, peer))
+    return Binding(addresses, tuple(Tunnel(t, way, at) for t, way, at in ends if t is not None))
 
 
 @dataclass(slots=True)
@@ -14,7 +41,8 @@ class LineState:
 
     Of what it holds, `reserve_bytes` are not in the row yet and `ready_bytes` may go there at once.
     `settled_bytes` of its use were reported before it was opened last; `shown_bytes` is the balance that
-    customers are shown (L5), None until there is one; `ends_month` is its last month of service.
+    customers are shown (L5), None until there is one; `ends_month` is its last month of service. `fixed`
+    are the addresses that the line always has; `rat` is the RAT type of its latest session (N4).
     """
 
     row: int
@@ -24,7 +52,9 @@ class LineState:
     imsi: str | None = None
     msisdn: str | None = None
     address: str | None = None
-    bound: Binding = ((), (None, None), None)
+    fixed: tuple[str, ...] = ()
+    rat: str | None = None
+    bound: Binding = field(default_factory=Binding)
     initial_balance_bytes: int = 0
     granted_bytes: int = 0
     grants: int = 0
@@ -41,8 +71,8 @@ class LineState:
 class ContractState:
     """One contract: its plan, its lines, and the shard that all of them are in.
 
-    `ends_month` is its last month of service, `next_plan` a month and the plan from then on, `month` the
-    one that it is in.
+    `ipv6`: its sessions may have an IPv6 prefix (O1). `ends_month` is its last month of service,
+    `next_plan` a month and the plan from then on, `month` the one that it is in.
     """
 
     code: str
@@ -56,6 +86,7 @@ class ContractState:
     month: int = 0
     ends_month: int | None = None
     next_plan: tuple[int, str] | None = None
+    ipv6: bool = True
     lines: list[LineState] = field(default_factory=list)
 
 
@@ -78,26 +109,36 @@ class LineBook:
         self.lines.append(line)
         line.contract.lines.append(line)
 
-    def check_card(self, line: LineState, iccid: str) -> None:
-        """UsageError for a card that is, or was, somebody's (L2, L3)."""
-        if iccid in self._by_name or iccid in self._refused:
-            raise UsageError(f"line {line.code}: the card {iccid} is, or was, somebody's already")
+    def check_card(self, line: LineState, *names: str | None) -> None:
+        """UsageError for a card (ICCID, IMSI) that is, or was, somebody's (L2, L3)."""
+        for name in names:
+            if name is not None and (name in self._by_name or name in self._refused):
+                raise UsageError(
+                    f"line {line.code}: the card {name} is, or was, somebody's already"
+                )
 
-    def replace_card(self, line: LineState, iccid: str) -> None:
-        """The line is on a new card, which was checked; the old one is refused for good (L2, L3)."""
-        if line.iccid is not None:
-            del self._by_name[line.iccid]
-            self._refused[line.iccid] = line
+    def replace_card(self, line: LineState, iccid: str, imsi: str | None) -> None:
+        """The line is on a new card, which was checked; the old one is refused for good (L2, L3).
+
+        `imsi` None: the new card has the old one's.
+        """
+        for old in (line.iccid, None if imsi is None else line.imsi):
+            if old is not None:
+                del self._by_name[old]
+                self._refused[old] = line
         line.iccid = iccid
-        self._by_name[iccid] = line
+        line.imsi = imsi or line.imsi
+        self._by_name.update((name, line) for name in (iccid, imsi) if name is not None)
 
-    def refuse_replaced(self, name: str | None) -> None:
-        """UsageError for a card that was replaced (L2, L3)."""
-        line = self._refused.get(name or "")
-        if line is not None:
-            raise UsageError(
-                f"attach: the card {name} of line {line.code} was replaced; it stays refused (L2)"
-            )
+    def refuse_replaced(self, *names: str | None) -> None:
+        """AttachError for a card that was replaced (L2, L3)."""
+        for name in names:
+            line = self._refused.get(name or "")
+            if line is not None:
+                raise AttachError(
+                    "replaced",
+                    f"attach: the card {name} of line {line.code} was replaced; it stays refused (L2)",
+                )
 
     def find(self, name: str) -> LineState:
         """The line with this code, ICCID or IMSI; UsageError if there is none."""

@@ -286,3 +286,4 @@ class LiveQuota(Quota):
     def _terminate(self, line: LineState) -> None:
         row = self._sims.rows[line.row]
         row["flags"] = int(row["flags"]) & ~SIM_ATTACHED | SIM_DETACHED
+        self.cut[line.code] = None

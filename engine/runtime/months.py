@@ -54,6 +54,7 @@ class Months:
     def _end_line(self, line: LineState, now_ns: int) -> None:
         row = self._sims.rows[line.row]
         row["flags"] = int(row["flags"]) & ~(SIM_IN_SERVICE | SIM_ATTACHED)
+        self._quota.cut[line.code] = None
         self._quota.close_line(line, now_ns)
 
     def _change_plan(self, contract: ContractState, plan: str) -> None:

@@ -18,7 +18,7 @@ from engine.layout import (
 )
 from engine.pool.store import Credit, LineBalance, LineNews, Notice
 from engine.runtime.coupons import opening_credits
-from engine.runtime.lines import ContractState, LineBook, LineState
+from engine.runtime.lines import Binding, ContractState, LineBook, LineState, binding_of
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions
 from engine.runtime.shards import Shards
@@ -108,6 +108,7 @@ class Population:
         self.book.contracts[code] = state
         if given is not None:
             self.given[code] = given
+            state.ipv6 = given.has_ipv6
             state.ends_month = _month(given.ends)
             if given.next_plan is not None:
                 state.next_plan = parse_month(given.next_plan.since), given.next_plan.plan
@@ -144,12 +145,15 @@ class Population:
             imsi=line.imsi,
             msisdn=line.msisdn,
             address=line.addresses[0] if line.addresses else None,
+            fixed=line.addresses,
             ends_month=_month(line.ends),
         )
         self.book.add(state)
         self._sims.add(base, flags, 0, burst)
         self._shards.place(state.row, contract.shard)
-        state.bound = (line.addresses, (line.teid_up, line.teid_down), line.gateway)
+        state.bound = binding_of(
+            line.addresses, teid_up=line.teid_up, gateway=line.gateway, teid_down=line.teid_down
+        )
         self._sessions.bind_line(state.row, state.bound)
         return state
 
@@ -162,7 +166,7 @@ class Population:
         contract = self.add_contract(address, plan, None, now_ns, coupon_ns)
         line = self.add_line(contract, Line(code=address))
         line.address = address
-        line.bound = ((address,), (None, None), None)
+        line.bound = Binding((address,))
         self._sessions.bind_halves(hi, lo, line.row, ADDRESS_HOST)
 
     # --- what others say --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ was announced there (`CouponStore.mark`), so that a crash leaves no more than on
 kernel stops for a refill as it does for a slice; what packets get is the same for any step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from engine import clock
@@ -53,6 +53,10 @@ class Quota:
         self._renewed_ns = clock.lease_ns()
         self.grants = 0
         self.granted_bytes = 0
+        self.cut: dict[str, None] = {}
+        """codes of lines whose session was closed without their SIM asking for it"""
+        self.on_empty: Callable[[ContractState], None] = lambda contract: None
+        """told of a contract of which the database has nothing left"""
 
     # --- durability -------------------------------------------------------------------------------
 
@@ -281,6 +285,8 @@ class Quota:
 
     def _mark_empty(self, contract: ContractState) -> None:
         """No packet of the contract need stop for a slice, until it is woken; SIMs use what they hold."""
+        if not contract.empty:
+            self.on_empty(contract)
         contract.empty = True
         for line in contract.lines:
             row = self._sims.rows[line.row]

@@ -28,7 +28,7 @@ BYTE_CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dr
 def snapshot(engine: "Engine") -> dict[str, Any]:
     """totals, drops, sims, contracts and tunnels, in an order that depends on the input alone."""
     engine.quota.note_drained()
-    sims = [_sim(engine, line) for line in engine.book.lines]
+    sims = [sim(engine, line) for line in engine.book.lines]
     totals = _totals(engine, sims)
     _check(engine, totals)
     return {
@@ -41,7 +41,21 @@ def snapshot(engine: "Engine") -> dict[str, Any]:
     }
 
 
-def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
+def brief(engine: "Engine") -> dict[str, Any]:
+    """What can be told at once, however many SIMs there are."""
+    return {
+        "at_ns": engine.now_ns,
+        "packets": int(engine.control[CONTROL_PACKETS]),
+        "inner_bytes": int(engine.control[CONTROL_BYTES]),
+        "grants": engine.quota.grants,
+        "granted_bytes": engine.quota.granted_bytes,
+        "lines": len(engine.book.lines),
+        "drops": drops(engine),
+    }
+
+
+def sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
+    """One SIM's row of the report."""
     row = engine.sims.rows[line.row]
     sides = engine.shards.all[line.contract.shard].sides
     flags = int(row["flags"])
@@ -49,11 +63,13 @@ def _sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
     day = day_of(engine.now_ns)
     slow = slow_bytes_of(sides.shape[int(row["side"])], day, engine.window_skip_days)
     return {
+        "code": line.code,
         "iccid": line.iccid,
         "imsi": line.imsi,
         "msisdn": line.msisdn,
         "contract": line.contract.code,
         "address": line.address,
+        "rat_type": line.rat,
         "up": sides.counters(row, UPLINK),
         "down": sides.counters(row, DOWNLINK),
         "grants": line.grants,

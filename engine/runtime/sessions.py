@@ -1,5 +1,6 @@
 """Binds sessions to SIM rows: tunnels by TEID and receiver, subscriber addresses and prefixes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,34 +27,31 @@ from engine.layout import (
     CONTROL_PACKETS,
     CONTROL_STRAYS,
     CONTROL_TUNNELS,
-    DOWNLINK,
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
     TUNNEL_SEEN,
-    UPLINK,
 )
-from engine.runtime.lines import Binding
+from engine.runtime.lines import Binding, Tunnel
 from engine.wire.addresses import format_address, parse_address, parse_prefix
 from engine.wire.endpoints import Endpoints
 
 Rows = npt.NDArray[Any]
 
 
-def check_binding(binding: Binding) -> None:
-    """UsageError unless addresses are IPv4, IPv6 or IPv6 /64, and TEIDs can be a session's.
+def check_binding(binding: Binding, *outer: str | None) -> None:
+    """UsageError unless addresses (`outer`, too) are IPv4, IPv6 or IPv6 /64, and TEIDs can be a session's.
 
     A TEID of 0 is nobody's (3GPP TS 29.281 5.1).
     """
-    addresses, teids, gateway = binding
-    hosts = [text.removesuffix("/64") if ":" in text else text for text in addresses]
-    for text in [*hosts, *([] if gateway is None else [gateway])]:
+    hosts = [text.removesuffix("/64") if ":" in text else text for text in binding.addresses]
+    for text in [*hosts, *(one for one in outer if one is not None)]:
         try:
             parse_address(text)
         except ValueError as error:
             raise UsageError(f"{text!r} is no address: {error}") from None
-    for teid in teids:
-        if teid is not None and not 0 < teid < 1 << 32:
-            raise UsageError(f"TEID {teid}: allowed: 1 to {(1 << 32) - 1}")
+    for tunnel in binding.tunnels:
+        if not 0 < tunnel.teid < 1 << 32:
+            raise UsageError(f"TEID {tunnel.teid}: allowed: 1 to {(1 << 32) - 1}")
 
 
 class Sessions:
@@ -112,43 +110,43 @@ class Sessions:
         lend_tunnel(self.tunnels, self._control, teid, len(self.endpoints))
 
     def bind_line(self, row: int, binding: Binding) -> None:
-        """All of a line: addresses, TEIDs (up, down), and the gateway that gave out the first.
+        """All of a line: addresses and tunnels.
 
         With addresses given, a packet must come from one of them, or go to one (N7).
         """
-        addresses, (teid_up, teid_down), gateway = binding
-        checked = TUNNEL_CHECKED if addresses else 0
-        for text in addresses:
-            self.bind_address(text, row, tunnelled=(teid_up, teid_down) != (None, None))
-        if teid_up is not None:
-            self.bind_tunnel(teid_up, gateway, row, UPLINK | checked)
-        if teid_down is not None:
-            self.bind_tunnel(teid_down, None, row, DOWNLINK | checked)
+        for text in binding.addresses:
+            self.bind_address(text, row, tunnelled=bool(binding.tunnels))
+        self.bind_tunnels(row, binding, binding.tunnels)
+
+    def bind_tunnels(self, row: int, binding: Binding, tunnels: Iterable[Tunnel]) -> None:
+        """Tunnels of a session that has the addresses of `binding`."""
+        checked = TUNNEL_CHECKED if binding.addresses else 0
+        for teid, direction, receiver in tunnels:
+            self.bind_tunnel(teid, receiver, row, direction | checked)
 
     def rebind(self, row: int, old: Binding, given: Binding) -> Binding:
         """A new session replaces a line's old one (N6); of what is not given, the old stays."""
         self.release_line(row, old)
-        addresses = given[0] or old[0]
-        new = (addresses, *(old[1:] if given[1] == (None, None) else given[1:]))
+        new = Binding(given.addresses or old.addresses, given.tunnels or old.tunnels)
         self.bind_line(row, new)
         return new
 
     def release_line(self, row: int, binding: Binding) -> None:
         """Undo `bind_line`, where nobody else has been given the address or TEID since."""
-        addresses, teids, gateway = binding
-        for text in addresses:
+        for text in binding.addresses:
             entry = self.addresses[probe_address(self.addresses, *_address_key(text))]
             if int(entry["row"]) == row:
                 entry["row"] = ADDRESS_GONE
-        for teid, receiver in zip(teids, (gateway, None), strict=True):
-            if teid is not None:
-                self._release_tunnel(teid, receiver, row)
+        for tunnel in binding.tunnels:
+            self.release_tunnel(tunnel, row)
 
-    def _release_tunnel(self, teid: int, receiver: str | None, row: int) -> None:
+    def release_tunnel(self, tunnel: Tunnel, row: int) -> None:
+        """Undo the binding of one tunnel of this row."""
+        teid, _, receiver = tunnel
         if receiver is not None:
-            tunnel = self._tunnel(self.endpoints.intern(*parse_address(receiver)), teid)
-            if int(tunnel["row"]) == row:
-                tunnel["row"], tunnel["direction"] = -1, TUNNEL_SEEN
+            entry = self._tunnel(self.endpoints.intern(*parse_address(receiver)), teid)
+            if int(entry["row"]) == row:
+                entry["row"], entry["direction"] = -1, TUNNEL_SEEN
                 self._control[CONTROL_STRAYS] += 1
         anywhere = self._tunnel(ANY_ENDPOINT, teid)
         if int(anywhere["row"]) in (row, -1):

@@ -7,18 +7,19 @@ from engine.subscribers.account import Account, Contract, Line, LineState, line_
 from engine.subscribers.due import forward
 from engine.subscribers.options import has_ipv6
 
-_REASONS: dict[LineState, str] = {
-    "suspended": "line {} is suspended",
-    "lost": "line {} was reported lost; its card stays refused",
-    "porting-in": "line {} waits for its number",
-    "removed": "line {} is removed",
+_REASONS: dict[LineState, tuple[str, str]] = {
+    "suspended": ("suspended", "line {} is suspended"),
+    "lost": ("replaced", "line {} was reported lost; its card stays refused"),
+    "porting-in": ("ended", "line {} waits for its number"),
+    "removed": ("ended", "line {} is removed"),
 }
 
 
 class Admission(NamedTuple):
-    """`reason` is empty where the line may attach. `ipv6`: it may have a /64 beside its IPv4 address.
+    """`reason` is empty where the line may attach; else `kind` is that of errors.AttachError.
 
-    `in_service` is about the line alone; a line in service may not attach before its contract starts.
+    `ipv6`: it may have a /64 beside its IPv4 address. `in_service` is about the line alone; a line in
+    service may not attach before its contract starts.
     """
 
     may_attach: bool
@@ -28,6 +29,7 @@ class Admission(NamedTuple):
     plan: str | None = None
     ipv6: bool = False
     in_service: bool = False
+    kind: str = ""
 
 
 def admission(
@@ -46,7 +48,7 @@ def admission(
             for one, other in line_names(line):
                 if other == name and kind in (None, one):
                     return _of(contract, line, _old_card(line, name), now_ns)
-    return Admission(False, f"{account.mio_id} has no line of that name")
+    return Admission(False, f"{account.mio_id} has no line of that name", kind="unknown")
 
 
 def _old_card(line: Line, name: str) -> str:
@@ -57,7 +59,8 @@ def _old_card(line: Line, name: str) -> str:
 
 
 def _of(contract: Contract, line: Line, old_card: str, now_ns: int) -> Admission:
-    reason = old_card or _REASONS.get(line.state, "").format(line.code) or _use(contract, now_ns)
+    kind, words = _REASONS.get(line.state, ("ended", ""))
+    reason = old_card or words.format(line.code) or _use(contract, now_ns)
     return Admission(
         may_attach=not reason,
         reason=reason,
@@ -66,6 +69,7 @@ def _of(contract: Contract, line: Line, old_card: str, now_ns: int) -> Admission
         plan=contract.plan,
         ipv6=has_ipv6(contract),
         in_service=line.state == "in-service",
+        kind=("replaced" if old_card else kind) if reason else "",
     )
 
 

@@ -1,7 +1,7 @@
 """Subscriber files in CSV: one row a line, the names of the TOML format as columns.
 
-Columns of the contract (`contract`, `plan`, `started`, `mio_id`, `coupons`, `contract_ends`, `next_plan`)
-are read in its first row; in its other rows they may be empty or say the same. Spaces separate
+Columns of the contract (`contract`, `plan`, `started`, `mio_id`, `coupons`, `contract_ends`, `next_plan`,
+`ipv6`) are read in its first row; in its other rows they may be empty or say the same. Spaces separate
 `addresses`, and `coupons`, each written `kind:bytes:expires`; "none" means a database without coupons.
 `next_plan` is written `plan:month`.
 """
@@ -63,6 +63,7 @@ CONTRACT_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "coupons": ("coupon", _coupons),
     "contract_ends": ("ends", str),
     "next_plan": ("next_plan", _next_plan),
+    "ipv6": ("ipv6", _flag),
 }
 LINE_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "line": ("code", str),

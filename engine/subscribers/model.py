@@ -176,6 +176,7 @@ class NextPlan:
 class Contract:
     """A contract and its lines; `coupons` None: the plan's bundle is credited from `started` on.
 
+    `ipv6`: the IPv6 connection option is booked (O1); so it is where a line has an IPv6 address.
     `ends`, of a contract or a line, is the last month in which it is in use (A4, A8).
     """
 
@@ -189,6 +190,12 @@ class Contract:
     mio_id: Text | None = None
     ends: Month | None = None
     next_plan: NextPlan | None = None
+    ipv6: Flag = False
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether its sessions may have an IPv6 prefix."""
+        return self.ipv6 or any(":" in one for line in self.lines for one in line.addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +277,17 @@ class Detach:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceSim:
-    """The line has a new card, `iccid`; the old one is refused from now on (L2)."""
+    """The line has a new card, `iccid`; the old one is refused from now on (L2).
+
+    `imsi`: where the new card has another one.
+    """
 
     __pydantic_config__ = STRICT
 
     at_ns: TimeNs
     line: Text
     iccid: Iccid
+    imsi: Imsi | None = None
     do: Literal["replace-sim"] = "replace-sim"
 
 

@@ -51,6 +51,7 @@ def _seen(account: Account, contract: Contract, plan: str, started_ns: int) -> m
         account.mio_id,
         ends=_ends(contract.cancellation),
         next_plan=None if change is None else _next_plan(change),
+        ipv6=has_ipv6(contract),
     )
 
 
@@ -174,7 +175,7 @@ def _ordered(change: model.NextPlan | None, now_ns: int, settings: Settings) -> 
 
 
 def _ipv6(contract: model.Contract, now_ns: int, settings: Settings) -> tuple[OptionUse, ...]:
-    if not any(_is_ipv6(address) for line in contract.lines for address in line.addresses):
+    if not contract.has_ipv6:
         return ()
     option = eligible(named(IPV6, settings), settings.default_service)
     return (OptionUse(IPV6, 1, now_ns, now_ns, option.price_yen_per_month),)

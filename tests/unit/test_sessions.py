@@ -4,6 +4,7 @@ import pytest
 
 from engine.errors import UsageError
 from engine.layout import CONTROL_STRAYS
+from engine.runtime.lines import binding_of
 from engine.runtime.sessions import check_binding
 from engine.units import MB
 from tests.support.gateway import (
@@ -64,8 +65,9 @@ def test_an_attach_that_makes_no_sense_changes_nothing(
 
 def test_addresses_of_every_kind_are_fine() -> None:
     """N2"""
-    check_binding(((UE, "2001:db8::1", "2001:db8::/64"), (1, 0xFFFFFFFF), PGW))
-    check_binding(((), (None, None), None))
+    addresses = UE, "2001:db8::1", "2001:db8::/64"
+    check_binding(binding_of(addresses, teid_up=1, teid_down=0xFFFFFFFF), PGW, None)
+    check_binding(binding_of(()))
 
 
 def test_an_attach_to_a_suspended_line_changes_nothing() -> None:
