@@ -210,14 +210,19 @@ class Access:
         gateway: str | None = None,
         teid_down: int | None = None,
         peer: str | None = None,
+        addresses: Sequence[str] = (),
     ) -> None:
-        """Another bearer of a line's session, or another end of one; arguments as of `attach`."""
+        """Another bearer of a line's session, or another end of one; arguments as of `attach`.
+
+        `addresses`: those of another PDN connection of the same SIM. All of it is the line's until it
+        attaches again.
+        """
         state = self.book.find(line)
-        new = binding_of((), teid_up=teid_up, gateway=gateway, teid_down=teid_down, peer=peer)
-        check_binding(new, gateway, peer)
-        fresh = tuple(tunnel for tunnel in new.tunnels if tunnel not in state.bound.tunnels)
-        state.bound = Binding(state.bound.addresses, (*state.bound.tunnels, *fresh))
-        self.sessions.bind_tunnels(state.row, state.bound, fresh)
+        ends = binding_of(
+            tuple(addresses), teid_up=teid_up, gateway=gateway, teid_down=teid_down, peer=peer
+        )
+        check_binding(ends, gateway, peer)
+        state.bound = self.sessions.extend(state.row, state.bound, ends)
 
     def release_bearer(
         self,

@@ -1,6 +1,5 @@
 """Binds sessions to SIM rows: tunnels by TEID and receiver, subscriber addresses and prefixes."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -116,13 +115,18 @@ class Sessions:
         """
         for text in binding.addresses:
             self.bind_address(text, row, tunnelled=bool(binding.tunnels))
-        self.bind_tunnels(row, binding, binding.tunnels)
-
-    def bind_tunnels(self, row: int, binding: Binding, tunnels: Iterable[Tunnel]) -> None:
-        """Tunnels of a session that has the addresses of `binding`."""
         checked = TUNNEL_CHECKED if binding.addresses else 0
-        for teid, direction, receiver in tunnels:
+        for teid, direction, receiver in binding.tunnels:
             self.bind_tunnel(teid, receiver, row, direction | checked)
+
+    def extend(self, row: int, old: Binding, more: Binding) -> Binding:
+        """Give a line more addresses and tunnels; all that it has then."""
+        new = Binding(
+            (*old.addresses, *(one for one in more.addresses if one not in old.addresses)),
+            (*old.tunnels, *(one for one in more.tunnels if one not in old.tunnels)),
+        )
+        self.bind_line(row, new)
+        return new
 
     def rebind(self, row: int, old: Binding, given: Binding) -> Binding:
         """A new session replaces a line's old one (N6); of what is not given, the old stays."""

@@ -134,6 +134,8 @@ def test_a_session_may_have_more_bearers_and_move() -> None:
     dedicated = [packet(T0, teid=8, endpoint=0), packet(T0, SERVER, UE, teid=10, endpoint=1)]
     assert play(engine, *dedicated) == ["charged"] * 2
     assert play(engine, packet(T0, UE_3, teid=8, endpoint=0)) == ["spoof"]
+    engine.bind_bearer("a", teid_up=12, gateway=HERE, addresses=(UE_3,))
+    assert play(engine, packet(T0, UE_3, teid=12, endpoint=0)) == ["charged"]
     engine.release_bearer("a", teid_down=9, peer=PEER)
     engine.release_bearer("a", teid_down=99, peer=PEER)  # never was its own
     engine.bind_bearer("a", teid_down=11, peer=OTHER)
@@ -146,7 +148,7 @@ def test_a_session_may_have_more_bearers_and_move() -> None:
     assert play(engine, *dedicated, *moved) == ["teid"] * 4
     with pytest.raises(UsageError, match="TEID 0"):
         engine.bind_bearer("a", teid_up=0)
-    assert int(engine.control[CONTROL_STRAYS]) == 5
+    assert int(engine.control[CONTROL_STRAYS]) == 6
 
 
 def test_many_sessions_become_durable_at_once(tmp_path: Path) -> None:
