@@ -232,15 +232,22 @@ class Access:
         gateway: str | None = None,
         teid_down: int | None = None,
         peer: str | None = None,
+        addresses: Sequence[str] = (),
     ) -> None:
         """Take back what `bind_bearer` or `attach` gave; what the line does not have is left alone."""
         state = self.book.find(line)
-        old = binding_of((), teid_up=teid_up, gateway=gateway, teid_down=teid_down, peer=peer)
-        for tunnel in old.tunnels:
-            if tunnel in state.bound.tunnels:
-                self.sessions.release_tunnel(tunnel, state.row)
-        left = tuple(tunnel for tunnel in state.bound.tunnels if tunnel not in old.tunnels)
-        state.bound = Binding(state.bound.addresses, left)
+        named = binding_of(
+            tuple(addresses), teid_up=teid_up, gateway=gateway, teid_down=teid_down, peer=peer
+        )
+        old = Binding(
+            tuple(one for one in state.bound.addresses if one in named.addresses),
+            tuple(one for one in state.bound.tunnels if one in named.tunnels),
+        )
+        self.sessions.release_line(state.row, old)
+        state.bound = Binding(
+            tuple(one for one in state.bound.addresses if one not in old.addresses),
+            tuple(one for one in state.bound.tunnels if one not in old.tunnels),
+        )
 
     def detach(self, line: str, *, at_ns: int) -> None:
         """Close the session of the line with this code, ICCID or IMSI; its packets are dropped then.

@@ -136,6 +136,8 @@ def test_a_session_may_have_more_bearers_and_move() -> None:
     assert play(engine, packet(T0, UE_3, teid=8, endpoint=0)) == ["spoof"]
     engine.bind_bearer("a", teid_up=12, gateway=HERE, addresses=(UE_3,))
     assert play(engine, packet(T0, UE_3, teid=12, endpoint=0)) == ["charged"]
+    engine.release_bearer("a", addresses=(UE_3, UE_2))
+    assert play(engine, packet(T0, UE_3, teid=12, endpoint=0)) == ["spoof"]
     engine.release_bearer("a", teid_down=9, peer=PEER)
     engine.release_bearer("a", teid_down=99, peer=PEER)  # never was its own
     engine.bind_bearer("a", teid_down=11, peer=OTHER)
