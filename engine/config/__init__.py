@@ -1,5 +1,6 @@
 """Configuration: TOML to frozen, validated settings."""
 
+from engine.config.access import Access
 from engine.config.faults import Fault, Place
 from engine.config.loader import (
     check,
@@ -28,6 +29,7 @@ from engine.config.model import (
 )
 
 __all__ = [
+    "Access",
     "Endpoint",
     "Exempt",
     "Fault",

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeGuard
 
 from engine.config.faults import Finding, Locate, Path, shown
-from engine.config.model import PORT_MAX, RATING_GROUP_MAX
+from engine.config.kinds import PORT_MAX
+from engine.config.model import RATING_GROUP_MAX
 from engine.config.rules import at, is_integer, names, repeated, tables
 
 ENDPOINTS = ("exempt", "endpoint")

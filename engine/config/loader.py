@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from engine.config import exempt_rules, rules
+from engine.config import access_rules, exempt_rules, rules
 from engine.config.document import TomlPlaces, parse_toml, read_text
 from engine.config.faults import Fault, located, refuse, structural
 from engine.config.model import Exempt, Settings
@@ -14,7 +14,7 @@ from engine.errors import ConfigError
 FILE_NAME = "iijmio.toml"
 PARTIAL = (
     *("Speed", "Limit", "SlowLimit", "Police", "Restriction", "Exempt"),
-    *("Pool", "Terms", "Migration"),
+    *("Pool", "Terms", "Migration", "Access"),
 )
 """tables that are laid over the default ones key by key, so that no key of theirs is needed"""
 ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
@@ -58,7 +58,7 @@ def _examine(text: str, name: str) -> tuple[Settings | None, list[Fault]]:
     whole = _overlay(_defaults(), raw)
     places = TomlPlaces(text)
     settings, wrong = structural(ADAPTER, whole)
-    for room in (rules, exempt_rules):
+    for room in (rules, exempt_rules, access_rules):
         wrong += room.findings(whole, raw, places.locate)
     return settings, located(wrong, name, places.locate)
 

@@ -6,25 +6,42 @@ of the fields, but lists of tables are written in the singular: `[[plan]]`, `[[e
 """
 
 import datetime
-import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from engine import units
-from engine.config.faults import shown
+from engine.config.access import Access
+from engine.config.kinds import BYTES_MAX as BYTES_MAX
+from engine.config.kinds import RATE_BPS_MAX as RATE_BPS_MAX
+from engine.config.kinds import STRICT as STRICT
+from engine.config.kinds import YEAR_MAX as YEAR_MAX
+from engine.config.kinds import YEAR_MIN as YEAR_MIN
+from engine.config.kinds import (
+    Clock,
+    Count,
+    Days,
+    ExemptPrefix,
+    Months,
+    Port,
+    Prefix,
+    Rate,
+    integer,
+)
+from engine.config.kinds import Date as Date
+from engine.config.kinds import Flag as Flag
+from engine.config.kinds import Text as Text
+from engine.config.kinds import Volume as Volume
+from engine.config.kinds import Yen as Yen
+from engine.config.kinds import printable as printable
 
-RATE_BPS_MAX = 100 * 1000 * units.MBIT_PER_S
-"""bit/s; 100 Gbit/s, far above any bearer, and low enough for the limiter's int64"""
 BUCKET_BYTES_MAX = 500_000_000
 """byte; times 8 x 10^9 bit-ns this stays below 2^62, so that credit plus a refill fits in int64"""
 QUEUE_MS_MAX = 60_000
 CREDIT_LIMIT = 1 << 62
 """bit-ns; no product of a rate and a queue time may reach it"""
 SIMS_MAX = 1_000
-BYTES_MAX = 1 << 62
-"""byte; for any volume, and for the sum of all volumes of a subscriber file"""
 BUNDLE_BYTES_MAX = 1 << 50
 """byte; a pebibyte a month, which can be credited four thousand times before int64 ends"""
 WATERMARK_BYTES_MIN = 65_536
@@ -33,98 +50,6 @@ RATING_GROUPS_MAX = 4_096
 RATING_GROUP_MAX = (1 << 32) - 1
 """Rating-Group is an Unsigned32 (RFC 8506 8.29); 0 is the group of what names none"""
 PEAK_PERCENT_MAX = 1_000
-EXEMPT_V6_BITS_MIN = 2
-"""shorter prefixes would cover more than the table of address ranges counts"""
-MAPPED_BITS = 96
-"""length of ::ffff:0:0/96, behind which RFC 4291 2.5.5.2 puts IPv4 addresses"""
-PORT_MAX = 65_535
-TEXT_MAX = 64
-YEAR_MIN, YEAR_MAX = 1970, 2261
-"""times are int64 ns since 1970, which end in April 2262"""
-
-STRICT = {"extra": "forbid"}
-
-
-def printable(text: str) -> str:
-    """The text, if it has no control, format or other invisible character; else ValueError."""
-    if not text.isprintable() or text != text.strip():
-        raise ValueError(
-            f"{shown(text)} holds an invisible character, or begins or ends with a space"
-        )
-    return text
-
-
-def network(text: str) -> str:
-    """The prefix in its canonical form; ValueError where it is none or host bits are set."""
-    try:
-        net = ipaddress.ip_network(text)
-    except ValueError as error:
-        if "host bits" in str(error):
-            right = ipaddress.ip_network(text, strict=False)
-            raise ValueError(
-                f"{shown(text)} has bits set after the prefix; did you mean {right}?"
-            ) from None
-        raise ValueError(
-            f"{shown(text)} is no prefix; allowed: such as 192.0.2.0/24 or 2001:db8::/32"
-        ) from None
-    if isinstance(net, ipaddress.IPv6Network):
-        _refuse_disguise(net)
-    return str(net)
-
-
-def _refuse_disguise(net: ipaddress.IPv6Network) -> None:
-    if net.network_address.scope_id is not None:
-        raise ValueError(f"{shown(str(net))} has a zone; leave out what follows %")
-    mapped = net.network_address.ipv4_mapped
-    if mapped is not None and net.prefixlen >= MAPPED_BITS:
-        plain = f"{mapped}/{net.prefixlen - MAPPED_BITS}"
-        raise ValueError(f"{net} is an IPv4 prefix in disguise; write {plain}")
-
-
-def exempt_network(text: str) -> str:
-    """A prefix as of `network`, that leaves at least half of the Internet to be paid for."""
-    canonical = network(text)
-    net = ipaddress.ip_network(canonical)
-    if isinstance(net, ipaddress.IPv6Network) and net.prefixlen < EXEMPT_V6_BITS_MIN:
-        raise ValueError(
-            f"{net} covers half of the Internet; allowed: /{EXEMPT_V6_BITS_MIN} or longer"
-        )
-    return canonical
-
-
-def day(value: datetime.date) -> datetime.date:
-    """The date, if int64 ns can count to it; else ValueError."""
-    if not YEAR_MIN <= value.year <= YEAR_MAX:
-        raise ValueError(f"{value} is out of range; allowed: 1970-01-01 .. 2261-12-31")
-    return value
-
-
-def _integer(least: int, most: int) -> object:
-    return Field(strict=True, ge=least, le=most)
-
-
-Text = Annotated[
-    str, Field(strict=True, min_length=1, max_length=TEXT_MAX), AfterValidator(printable)
-]
-Flag = Annotated[bool, Field(strict=True)]
-Prefix = Annotated[str, Field(strict=True), AfterValidator(network)]
-ExemptPrefix = Annotated[str, Field(strict=True), AfterValidator(exempt_network)]
-Port = Annotated[int, _integer(1, PORT_MAX)]
-Rate = Annotated[int, _integer(1, RATE_BPS_MAX)]
-Volume = Annotated[int, _integer(0, BYTES_MAX)]
-Yen = Annotated[int, _integer(0, 10_000_000)]
-Count = Annotated[int, _integer(1, 1_000_000)]
-Months = Annotated[int, _integer(0, 120)]
-Days = Annotated[int, _integer(1, 366)]
-Date = Annotated[datetime.date, Field(strict=True), AfterValidator(day)]
-Clock = Annotated[
-    str,
-    Field(
-        strict=True,
-        pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
-        json_schema_extra={"allowed": 'a time of day, as "20:00"'},
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +58,9 @@ class Limit:
 
     __pydantic_config__ = STRICT
 
-    burst_bytes: Annotated[int, _integer(1, BUCKET_BYTES_MAX)]
-    queue_bytes: Annotated[int, _integer(0, BUCKET_BYTES_MAX)]
-    queue_ms: Annotated[int, _integer(0, QUEUE_MS_MAX)]
+    burst_bytes: Annotated[int, integer(1, BUCKET_BYTES_MAX)]
+    queue_bytes: Annotated[int, integer(0, BUCKET_BYTES_MAX)]
+    queue_ms: Annotated[int, integer(0, QUEUE_MS_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +107,8 @@ class Police:
     __pydantic_config__ = STRICT
 
     marker: Literal["rfc2697", "rfc2698"] = "rfc2697"
-    peak_percent: Annotated[int, _integer(100, PEAK_PERCENT_MAX)] = 200
-    excess_burst_bytes: Annotated[int, _integer(0, BUCKET_BYTES_MAX)] = 0
+    peak_percent: Annotated[int, integer(100, PEAK_PERCENT_MAX)] = 200
+    excess_burst_bytes: Annotated[int, integer(0, BUCKET_BYTES_MAX)] = 0
     yellow: Literal["pass", "drop"] = "drop"
     tokens: Literal["rte_meter", "exact"] = "rte_meter"
 
@@ -197,7 +122,7 @@ class RatingGroup:
 
     __pydantic_config__ = STRICT
 
-    id: Annotated[int, _integer(1, RATING_GROUP_MAX)]
+    id: Annotated[int, integer(1, RATING_GROUP_MAX)]
     name: Text
     cap_bytes_per_day: Volume = 0
 
@@ -216,7 +141,7 @@ class Endpoint:
     prefixes: Annotated[tuple[ExemptPrefix, ...], Field(min_length=1)]
     protocol: Literal["udp", "tcp", "any"] = "any"
     ports: tuple[Port, ...] = ()
-    rating_group: Annotated[int, _integer(0, RATING_GROUP_MAX)] = 0
+    rating_group: Annotated[int, integer(0, RATING_GROUP_MAX)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +175,13 @@ class Pool:
 
     __pydantic_config__ = STRICT
 
-    watermark_bytes: Annotated[int, _integer(WATERMARK_BYTES_MIN, BYTES_MAX)]
+    watermark_bytes: Annotated[int, integer(WATERMARK_BYTES_MIN, BYTES_MAX)]
     uncertain: Literal["charge", "refund"]
-    lease_s: Annotated[int, _integer(1, 86_400)]
-    answer_ms: Annotated[int, _integer(10, 600_000)]
+    lease_s: Annotated[int, integer(1, 86_400)]
+    answer_ms: Annotated[int, integer(10, 600_000)]
     failure: Literal["terminate", "continue", "retry-and-terminate"]
-    continue_bytes: Annotated[int, _integer(0, BUNDLE_BYTES_MAX)]
-    threshold_bytes: Annotated[int, _integer(0, units.SLICE_BYTES_MAX)]
+    continue_bytes: Annotated[int, integer(0, BUNDLE_BYTES_MAX)]
+    threshold_bytes: Annotated[int, integer(0, units.SLICE_BYTES_MAX)]
     pending: Literal["slow", "pass", "drop"]
 
 
@@ -268,8 +193,8 @@ class Plan:
 
     name: Text
     title: Text
-    sims_max: Annotated[int, _integer(1, SIMS_MAX)]
-    bundle_bytes: Annotated[int, _integer(0, BUNDLE_BYTES_MAX)]
+    sims_max: Annotated[int, integer(1, SIMS_MAX)]
+    bundle_bytes: Annotated[int, integer(0, BUNDLE_BYTES_MAX)]
     high_down_bps: Rate
     high_up_bps: Rate
     restriction_bytes: Volume
@@ -371,6 +296,7 @@ class Settings:
     migration: Migration = Migration()
     limiter: Literal["shape", "police"] = "shape"
     police: Police = Police()
+    access: Access = field(default_factory=Access)
 
     def plan(self, name: str) -> Plan:
         """The plan of that name; KeyError where there is none."""

@@ -10,7 +10,8 @@ from typing import Any, TypeGuard
 
 from engine import units
 from engine.config.faults import Finding, Locate, Path, dotted, shown
-from engine.config.model import BUCKET_BYTES_MAX, CREDIT_LIMIT, QUEUE_MS_MAX, RATE_BPS_MAX
+from engine.config.kinds import RATE_BPS_MAX
+from engine.config.model import BUCKET_BYTES_MAX, CREDIT_LIMIT, QUEUE_MS_MAX
 
 RATE_OF_HIGH = ("high_down_bps", "high_up_bps")
 
