@@ -1,13 +1,14 @@
 """The benchmarks: our code and its peers in C take turns on one core; medians and ranges.
 
-    ./dev bench [meter] [exempt] [replay] [--rounds N] [--json] [--smoke]
+    ./dev bench [meter] [exempt] [replay] [gen] [--rounds N] [--json] [--smoke]
     ./dev bench grants [--pool postgresql://…] [--rounds N] [--json] [--smoke]
 
 `meter`: the metering kernel with the whole policy on beside DPDK's srTCM with counters and a quota,
 SIMs drawn uniformly. `exempt`: the engine in memory with exempt lists of 0, 100 and 10 000 prefixes (the
 last is "pktoll"), by percent of exempt packets. `replay`: a GTP-U capture in the page cache through
 `pktoll replay`, beside a loop over libpcap that only reads, one that looks into GTP-U and counts per
-TEID, and a bare copy of the file. `grants`: slices a second that a coupon database hands out (see
+TEID, and a bare copy of the file. `gen`: the capture of the busy cell, from scenario file to last byte
+(see `bench.ours_gen`). `grants`: slices a second that a coupon database hands out (see
 `bench.grants`).
 """
 
@@ -145,7 +146,7 @@ def print_table(found: list[Row]) -> None:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="pktoll beside programs in C")
     parser.add_argument(
-        "sections", nargs="*", help="meter, exempt, replay (all three without any), grants"
+        "sections", nargs="*", help="meter, exempt, replay (all three without any), gen, grants"
     )
     parser.add_argument("--rounds", type=int, default=7, help="rounds that are kept (default 7)")
     parser.add_argument("--sims", type=int, nargs="+", default=list(SIMS), help="for meter")
@@ -157,9 +158,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="tiny: only shows that all of it runs")
     options = parser.parse_args(arguments)
     options.sections = options.sections or ["meter", "exempt", "replay"]
-    if unknown := set(options.sections) - {"meter", "exempt", "replay", "grants"}:
+    if unknown := set(options.sections) - {"meter", "exempt", "replay", "gen", "grants"}:
         parser.error(
-            f"no section {', '.join(sorted(unknown))}; there are: meter, exempt, replay, grants"
+            f"no section {', '.join(sorted(unknown))}; there are: meter, exempt, replay, gen, grants"
         )
     return options
 
@@ -190,6 +191,12 @@ def main(arguments: list[str] | None = None) -> None:
     if "replay" in options.sections:
         print(f"bench: replay, {options.packets} packets ...", file=sys.stderr)
         found += replay(options.packets, options.rounds, cores)
+    if "gen" in options.sections:
+        from bench import ours_gen
+
+        print("bench: gen ...", file=sys.stderr)
+        packets_max = options.packets if options.smoke else None
+        found += ours_gen.measure(packets_max, options.rounds, cores)
     if options.json:
         print(json.dumps(as_json(found, core), indent=2))
     else:

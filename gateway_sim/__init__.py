@@ -3,9 +3,22 @@
 scapy (GPL-2.0-only) is imported in `gateway_sim.codec` alone, when the first header is built.
 """
 
+from gateway_sim.attacks import expected
 from gateway_sim.books import write_events, write_subscribers
+from gateway_sim.estimate import Estimate, estimate
 from gateway_sim.generate import Summary, generate
-from gateway_sim.loader import load
+from gateway_sim.loader import load, titles
 from gateway_sim.scenario import Scenario
 
-__all__ = ["Scenario", "Summary", "generate", "load", "write_events", "write_subscribers"]
+__all__ = [
+    "Estimate",
+    "Scenario",
+    "Summary",
+    "estimate",
+    "expected",
+    "generate",
+    "load",
+    "titles",
+    "write_events",
+    "write_subscribers",
+]

@@ -3,22 +3,37 @@
 import ipaddress
 import json
 import re
-import tomllib
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
+from gateway_sim.attacks import KINDS
+from gateway_sim.document import Document
 from gateway_sim.population import Numbers, population
 from gateway_sim.reader import Reader
-from gateway_sim.scenario import TCP, UDP, Contract, Coupon, Line, Scenario, Server
-from gateway_sim.terminals import Clock, activities
+from gateway_sim.scenario import (
+    EUTRAN,
+    TCP,
+    UDP,
+    UTRAN,
+    Attack,
+    Contract,
+    Coupon,
+    Line,
+    Scenario,
+    Server,
+)
+from gateway_sim.terminals import Clock, activities, span
 
 _FOLDERS = (
     Path(__file__).parent / "scenarios",  # installed
     Path(__file__).parent.parent / "configs" / "scenarios",  # a checkout
 )
 _PROTOCOLS = {"tcp": TCP, "udp": UDP}
+_RATS = {"lte": EUTRAN, "3g": UTRAN}
+_DIGITS = {"imsi": (6, 15), "msisdn": (5, 15)}
+"""digits that GTP-C has room for"""
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _VERBS: dict[str, dict[str, type[str] | type[bool] | type[int]]] = {
     "switch": {"line": str, "on": bool},
@@ -30,11 +45,22 @@ _VERBS: dict[str, dict[str, type[str] | type[bool] | type[int]]] = {
 }
 TEID_MAX = (1 << 32) - 1
 BYTES_MAX = 1 << 50
+RATE_MAX = 1_000_000
 
 
 def names() -> list[str]:
     """Names of the scenarios that come with the program."""
     return sorted({path.stem for folder in _FOLDERS for path in folder.glob("*.toml")})
+
+
+def titles() -> list[tuple[str, str]]:
+    """Name and title of each of them that describes a capture."""
+    found = []
+    for name in names():
+        top = Document.read(find(name)).top
+        if "live" not in top.table:
+            found.append((name, top.text("title", name)))
+    return found
 
 
 def find(scenario: str) -> Path:
@@ -51,24 +77,19 @@ def find(scenario: str) -> Path:
 
 
 def load(scenario: str | Path) -> Scenario:
-    """Read a scenario; ConfigError has one line `FILE: key: what` for each fault."""
+    """Read a scenario; ConfigError has one line `FILE:LINE: key: what` for each fault."""
     path = find(str(scenario))
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{path}: cannot be read as TOML: {what}") from None
-    faults: list[str] = []
-    result = _scenario(Reader(table, "", faults), path.stem)
-    if not faults:
-        _check_unique(result, faults)
-    if faults:
-        raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+    document = Document.read(path)
+    result = _scenario(document.top, path)
+    if not document.faults:
+        _check_unique(result, document.top)
+        _check_together(result, document.top)
+    document.finish()
     return result
 
 
-def _scenario(top: Reader, name: str) -> Scenario:
-    title = top.text("title", name)
+def _scenario(top: Reader, path: Path) -> Scenario:
+    title = top.text("title", path.stem)
     seed = top.number("seed", 0, (1 << 63) - 1)
     start = top.take("start", datetime)
     if start.tzinfo is None:
@@ -84,11 +105,25 @@ def _scenario(top: Reader, name: str) -> Scenario:
     numbers = Numbers(seed)
     for reader in top.tables("population"):
         contracts.extend(population(reader, servers, clock, numbers))
-    events = tuple(_event(reader) for reader in top.tables("event"))
-    top.done()
-    return Scenario(
-        name, title, seed, clock.start_ns, clock.end_ns, sgw, pgw, tuple(contracts), events
+    made = Scenario(
+        name=path.stem,
+        title=title,
+        seed=seed,
+        start_ns=clock.start_ns,
+        end_ns=clock.end_ns,
+        sgw=sgw,
+        pgw=pgw,
+        contracts=tuple(contracts),
+        events=tuple(_event(reader) for reader in top.tables("event")),
+        midnight_ns=clock.midnight_ns,
+        signalling=top.take("signalling", bool, False),
+        attacks=tuple(_attack(reader, clock) for reader in top.tables("attack")),
+        live=top.take("live", dict, None),
+        steps=tuple(top.take("step", list, [])),
+        path=str(path),
     )
+    top.done()
+    return made
 
 
 def _server(reader: Reader) -> Server:
@@ -128,33 +163,63 @@ def _coupon(reader: Reader) -> Coupon:
 
 
 def _line(reader: Reader, servers: dict[str, Server], clock: Clock) -> Line:
-    addresses = reader.strings("addresses")
-    for address in addresses:
-        _check_address(reader, address)
+    addresses = tuple(_address(reader, text) for text in reader.strings("addresses"))
     line = Line(
         code=reader.text("code"),
-        imsi=reader.text("imsi"),
+        imsi=_digits(reader, "imsi"),
         iccid=reader.text("iccid"),
-        msisdn=reader.text("msisdn"),
+        msisdn=_digits(reader, "msisdn"),
         addresses=addresses,
         teid_up=reader.number("teid_up", 1, TEID_MAX),
         teid_down=reader.number("teid_down", 1, TEID_MAX),
         coupon=reader.take("coupon", bool, True),
         balance_bytes=reader.number("balance_bytes", 0, BYTES_MAX, 0),
         activities=activities(reader, servers, clock, addresses),
+        rat=_RATS[reader.choice("rat", _RATS, "lte")],
+        moves_ns=_handover(reader, clock),
     )
     reader.done()
     return line
 
 
-def _check_address(reader: Reader, text: str) -> None:
-    """An IPv4 address, or an IPv6 /64."""
+def _digits(reader: Reader, name: str) -> str:
+    """A number as GTP-C can carry it."""
+    low, high = _DIGITS[name]
+    value = reader.text(name)
+    if value and not (value.isascii() and value.isdecimal() and low <= len(value) <= high):
+        reader.fault(name, f"must be {low} to {high} digits, not {value!r}")
+    return value
+
+
+def _handover(reader: Reader, clock: Clock) -> int:
+    """`handover`: a time of the first day, or nothing."""
+    when = reader.take("handover", time, None)
+    if when is None:
+        return 0
+    moves_ns = clock.at(when)
+    if not clock.start_ns < moves_ns < clock.end_ns:
+        reader.fault("handover", "must be within the scenario")
+    return moves_ns
+
+
+def _address(reader: Reader, text: str) -> str:
+    """An IPv4 address, or an IPv6 /64, in its usual form."""
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
         network = None
-    if network is None or network.prefixlen != (32 if network.version == 4 else 64):
-        reader.fault("addresses", f"must be IPv4 addresses and IPv6 /64 prefixes, not {text!r:.60}")
+    if network is None or "%" in text or network.prefixlen != (32 if network.version == 4 else 64):
+        reader.fault("addresses", f"must be IPv4 addresses and IPv6 /64 prefixes, not {text!a:.60}")
+        return text
+    return str(network.network_address) if network.version == 4 else str(network)
+
+
+def _attack(reader: Reader, clock: Clock) -> Attack:
+    begin_ns, end_ns = span(reader, clock)
+    kind = reader.choice("kind", KINDS)
+    attack = Attack(kind, begin_ns, end_ns, reader.number("packets_per_s", 1, RATE_MAX))
+    reader.done()
+    return attack
 
 
 def _event(reader: Reader) -> str:
@@ -170,21 +235,33 @@ def _event(reader: Reader) -> str:
     return json.dumps(event)
 
 
-def _check_unique(scenario: Scenario, faults: list[str]) -> None:
+def _check_together(scenario: Scenario, top: Reader) -> None:
+    """What only the whole scenario can tell."""
+    if not scenario.signalling and any(line.moves_ns for line in scenario.lines()):
+        top.fault("signalling", "must be true where there are handovers: they change a TEID")
+    if scenario.attacks and not any(
+        ":" not in line.addresses[0] for line in scenario.lines() if line.addresses
+    ):
+        top.fault("attack", "needs a line whose first address is IPv4: attacks come out of tunnels")
+
+
+def _check_unique(scenario: Scenario, top: Reader) -> None:
     """No two lines share a code, a TEID or an address, and no two contracts a code."""
     codes: set[str] = set()
     for contract in scenario.contracts:
         if contract.code in codes:
-            faults.append(f"contract {contract.code}: this code is taken")
+            top.fault("contract", f"the code {contract.code} is taken")
         codes.add(contract.code)
     seen: dict[tuple[str, Any], str] = {}
     for line in scenario.lines():
         marks: list[tuple[str, Any]] = [("code", line.code), ("imsi", line.imsi)]
-        marks += [("teid", teid) for teid in (line.teid_up, line.teid_down)]
-        marks += [("address", ipaddress.ip_network(address)) for address in line.addresses]
+        teids = [line.teid_up, line.teid_down, *([line.teid_moved] if line.moves_ns else [])]
+        marks += [("teid", teid) for teid in teids]
+        marks += [("address", address) for address in line.addresses]
         for mark in marks:
             if mark in seen:
-                faults.append(f"line {line.code}: {mark[0]} {mark[1]} is also that of {seen[mark]}")
+                what = f"{mark[0]} {mark[1]} of line {line.code} is also that of {seen[mark]}"
+                top.fault("contract", what)
             seen.setdefault(mark, line.code)
     if not seen:
-        faults.append("contract: the scenario has no line")
+        top.fault("contract", "the scenario has no line")

@@ -2,33 +2,50 @@
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
 REQUIRED: Any = object()
 """default of a key that must be there"""
 
 
+class Fault(NamedTuple):
+    """What is wrong at a key: keys and indices from the top of the file, and what to say."""
+
+    path: tuple[str | int, ...]
+    what: str
+
+    @property
+    def key(self) -> str:
+        """The path as people count and write it: server[2].port."""
+        text = ""
+        for part in self.path:
+            if isinstance(part, int):
+                text += f"[{part + 1}]"
+            else:
+                shown = part if part.isprintable() else ascii(part)
+                text += f".{shown:.60}" if text else f"{shown:.60}"
+        return text
+
+
 class Reader:
-    """One table of a file: hands out its values and notes every fault, by dotted key, in `faults`.
+    """One table of a file: hands out its values and notes every fault, by its path, in `faults`.
 
     A value at fault is replaced by the default (or the type's empty value), so that reading goes on
     and all faults come out at once; what was read must not be used when `faults` is not empty.
     """
 
-    def __init__(self, table: dict[str, Any], where: str, faults: list[str]) -> None:
+    def __init__(
+        self, table: dict[str, Any], path: tuple[str | int, ...], faults: list[Fault]
+    ) -> None:
         self.table = table
-        self.where = where
+        self.path = path
         self.faults = faults
         self.asked: set[str] = set()
 
-    def key(self, name: str) -> str:
-        """The dotted key for a fault's text."""
-        return f"{self.where}.{name}" if self.where else name
-
-    def fault(self, name: str, what: str) -> None:
+    def fault(self, name: str | int, what: str) -> None:
         """Note a fault at a key of this table."""
-        self.faults.append(f"{self.key(name)}: {what}")
+        self.faults.append(Fault((*self.path, name), what))
 
     def take(self, name: str, kind: type[Value], default: Any = REQUIRED) -> Value:
         """The value of a key, of exactly this type (true is no integer here)."""
@@ -40,7 +57,7 @@ class Reader:
             return default  # type: ignore[no-any-return]
         value = self.table[name]
         if type(value) is not kind:
-            self.fault(name, f"must be {_words(kind)}, not {value!r:.60}")
+            self.fault(name, f"must be {_words(kind)}, not {shown(value)}")
             return _empty(kind) if default is REQUIRED else default
         return value
 
@@ -48,7 +65,7 @@ class Reader:
         """An integer from `low` to `high`, both included."""
         value = self.take(name, int, default)
         if name in self.table and type(self.table[name]) is int and not low <= value <= high:
-            self.fault(name, f"must be from {low} to {high}, not {value}")
+            self.fault(name, f"must be from {low} to {high}, not {shown(value)}")
             return low
         return value
 
@@ -64,7 +81,7 @@ class Reader:
         value = self.take(name, str, default)
         words = list(allowed)
         if isinstance(self.table.get(name), str) and value not in words:
-            self.fault(name, f"must be one of {', '.join(words)}, not {value!r:.60}")
+            self.fault(name, f"must be one of {', '.join(words)}, not {shown(value)}")
             return words[0]
         return value
 
@@ -77,7 +94,7 @@ class Reader:
                     return value
             except ValueError:
                 pass
-            self.fault(name, f"must be an IPv{version} address, not {value!r:.60}")
+            self.fault(name, f"must be an IPv{version} address, not {shown(value)}")
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
@@ -91,21 +108,31 @@ class Reader:
     def tables(self, name: str) -> Iterator["Reader"]:
         """The tables of an array of tables, each a reader; none where the key is absent."""
         for index, table in enumerate(self.take(name, list, [])):
-            where = f"{self.key(name)}[{index + 1}]"
+            path = (*self.path, name, index)
             if isinstance(table, dict):
-                yield Reader(table, where, self.faults)
+                yield Reader(table, path, self.faults)
             else:
-                self.faults.append(f"{where}: must be a table")
+                self.faults.append(Fault(path, "must be a table"))
 
     def table_of(self, name: str) -> "Reader":
         """A table that must be there."""
-        return Reader(self.take(name, dict), self.key(name), self.faults)
+        return Reader(self.take(name, dict), (*self.path, name), self.faults)
 
     def done(self) -> None:
         """Note every key that nobody asked for."""
         for name in self.table:
             if name not in self.asked:
-                self.fault(str(name), f"unknown key; allowed: {', '.join(sorted(self.asked))}")
+                self.fault(name, f"unknown key; allowed: {', '.join(sorted(self.asked))}")
+
+
+def shown(value: Any) -> str:
+    """A value as a fault's text shows it: short, on one line, and never an integer of a million digits."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number this large"
+    try:
+        return f"{value!a:.60}"
+    except ValueError:  # a list with such an integer
+        return "this"
 
 
 def _empty(kind: type[Value]) -> Value:

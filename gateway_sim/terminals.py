@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from engine.units import NS_PER_S
+from engine.units import NS_PER_MS, NS_PER_S
 from gateway_sim.reader import Reader
-from gateway_sim.scenario import Activity, Server
+from gateway_sim.scenario import EVENLY, Activity, Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,30 @@ KINDS = {
     "mail": Kind(300, 50, 120_000, True, 35, 8_000_000),
     "dns": Kind(15, 90, 240, True, 30, 8_000_000),
     "download": Kind(0, 0, 500_000, False, 0, 8_000_000),
+    "dns-tunnel": Kind(1, 50, 140_000, False, 50, 8_000_000),
 }
+EVERY_MIN_NS = 10 * NS_PER_MS
+"""an activity has at most 100 bursts a second"""
+HOURS = 24
+PERCENT = 100
+PATTERNS: dict[str, tuple[int, ...]] = {
+    "even": EVENLY,
+    # night, commute, lunch and the long evening, of phones that people carry
+    "residential": (
+        *(38, 24, 15, 10, 9, 14, 32, 55, 60, 50, 48, 52),
+        *(68, 58, 52, 54, 60, 70, 80, 88, 95, 100, 92, 64),
+    ),
+    # the two hours in trains, and little else
+    "commute": (
+        *(8, 4, 2, 2, 3, 15, 60, 100, 85, 30, 18, 20),
+        *(45, 25, 18, 18, 25, 55, 95, 80, 50, 35, 25, 15),
+    ),
+    "office": (
+        *(4, 3, 2, 2, 2, 4, 12, 35, 75, 95, 100, 92),
+        *(60, 85, 95, 96, 92, 80, 55, 35, 22, 15, 10, 6),
+    ),
+}
+"""percent of the busiest hour, for each hour of the day from midnight"""
 RATE_MAX_BPS = 10_000_000_000
 BURST_MAX_BYTES = 16_000_000
 PACKET_MIN_BYTES = 128
@@ -59,14 +82,28 @@ def _ns_since_1970(instant: datetime) -> int:
     return passed // timedelta(microseconds=1) * 1_000
 
 
+def hours_of(reader: Reader, default: tuple[int, ...] = EVENLY) -> tuple[int, ...]:
+    """`pattern`: the name of one, or 24 percentages from midnight on, the busiest hour 100."""
+    if not isinstance(reader.table.get("pattern"), list):
+        name = reader.choice("pattern", PATTERNS, "")
+        return PATTERNS.get(name, default)
+    weights = reader.take("pattern", list)
+    wrong = [item for item in weights if type(item) is not int or not 0 <= item <= PERCENT]
+    if wrong or len(weights) != HOURS or max(weights) != PERCENT:
+        reader.fault("pattern", "must be 24 integers from 0 to 100, the highest of them 100")
+        return default
+    return tuple(weights)
+
+
 def activities(
     reader: Reader, servers: dict[str, Server], clock: Clock, addresses: tuple[str, ...]
 ) -> tuple[Activity, ...]:
-    """The `activity` tables of a line or a population."""
+    """The `activity` tables of a line or a population; `pattern` there is that of all of them."""
+    hours = hours_of(reader)
     has = {4: any(":" not in item for item in addresses), 6: any(":" in item for item in addresses)}
     found = []
     for table in reader.tables("activity"):
-        activity = _activity(table, servers, clock)
+        activity = _activity(table, servers, clock, hours)
         if activity is not None:
             if not has[6 if activity.v6 else 4]:
                 table.fault("ipv6", "the line has no address of this IP version")
@@ -74,10 +111,12 @@ def activities(
     return tuple(found)
 
 
-def _activity(reader: Reader, servers: dict[str, Server], clock: Clock) -> Activity | None:
+def _activity(
+    reader: Reader, servers: dict[str, Server], clock: Clock, hours: tuple[int, ...]
+) -> Activity | None:
     kind_name = reader.choice("kind", KINDS)
     kind = KINDS.get(kind_name, KINDS["browse"])
-    begin_ns, end_ns = _span(reader, clock)
+    begin_ns, end_ns = span(reader, clock)
     rate_bps = reader.number("rate_bps", 1_000, RATE_MAX_BPS, kind.rate_bps)
     burst_bytes = reader.number("burst_bytes", 1, BURST_MAX_BYTES, kind.burst_bytes)
     every_ns = reader.number("every_s", 1, 86_400, kind.every_s) * NS_PER_S
@@ -95,24 +134,23 @@ def _activity(reader: Reader, servers: dict[str, Server], clock: Clock) -> Activ
         up_percent=reader.number("up_percent", 0, 100, kind.up_percent),
         rate_bps=rate_bps,
         packet_bytes=reader.number("packet_bytes", PACKET_MIN_BYTES, PACKET_MAX_BYTES, 1_400),
+        hours=hours_of(reader, hours),
     )
     reader.done()
+    if activity.every_ns < EVERY_MIN_NS:
+        reader.fault("burst_bytes", "is too little for its rate: more than 100 bursts a second")
     if server is not None and activity.v6 and server.address6 is None:
         reader.fault("server", f"{server.name!r} has no address6")
     return None if server is None else activity
 
 
-def _span(reader: Reader, clock: Clock) -> tuple[int, int]:
+def span(reader: Reader, clock: Clock) -> tuple[int, int]:
     """Begin and end; the whole scenario by default."""
     begin_ns, end_ns = clock.start_ns, clock.end_ns
-    if isinstance(reader.table.get("from"), time):
-        begin_ns = clock.at(reader.take("from", time))
-    else:
-        reader.take("from", time, None)
-    if isinstance(reader.table.get("to"), time):
-        end_ns = clock.at(reader.take("to", time))
-    else:
-        reader.take("to", time, None)
+    if (begin := reader.take("from", time, None)) is not None:
+        begin_ns = clock.at(begin)
+    if (end := reader.take("to", time, None)) is not None:
+        end_ns = clock.at(end)
     if not clock.start_ns <= begin_ns < end_ns <= clock.end_ns:
-        reader.fault("from", "the activity must begin before it ends, within the scenario")
+        reader.fault("from", "it must begin before it ends, within the scenario")
     return begin_ns, end_ns

@@ -127,7 +127,7 @@ def test_gen_says_where_it_cannot_write(tmp_path: Path, capfd: pytest.CaptureFix
     (line,) = capfd.readouterr().err.splitlines()
     assert f"{place}: cannot be written" in line
     assert run("gen", "nothing", "-o", str(tmp_path / "a.pcap")) == 3
-    assert "cell, family" in capfd.readouterr().err
+    assert "cell, commute, family" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

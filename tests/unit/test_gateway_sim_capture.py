@@ -15,11 +15,12 @@ from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 
 import gateway_sim
-from gateway_sim import traffic
+from gateway_sim import plan, traffic
 from gateway_sim.draw import Draw
+from gateway_sim.flows import Flows
 from gateway_sim.generate import generate
 from gateway_sim.scenario import Scenario
-from gateway_sim.stamp import checksum
+from gateway_sim.stamp import fold
 from tests.support.scenarios import POPULATION, SMALL, write
 
 
@@ -175,19 +176,18 @@ def test_dns_answers_carry_the_number_of_the_question(capture: bytes) -> None:
 
 def test_checksum_of_known_words() -> None:
     """RFC 1071 3"""
-    words = np.array([[0x0001, 0xF203, 0xF4F5, 0xF6F7], [0xFFFF, 0xFFFF, 0, 0]])
-    assert checksum(words).tolist() == [0xFFFF - 0xDDF2, 0]
+    totals = np.array([0x0001 + 0xF203 + 0xF4F5 + 0xF6F7, 2 * 0xFFFF])
+    assert fold(totals).tolist() == [0xFFFF - 0xDDF2, 0]
 
 
-def test_a_udp_checksum_is_never_zero(scenario: Scenario) -> None:
+def test_a_udp_checksum_is_never_zero() -> None:
     """RFC 768: zero would mean that there is none."""
     from gateway_sim.stamp import _stamp_udp
 
-    words = np.zeros((1, 64), ">u2")
-    words[0, 33 + 6] = 0xFFFF - 17 - 12 - 12  # makes the sum of all words 0xFFFF
-    _stamp_udp(
-        words, traffic.Packets(*(np.array([n]) for n in (0, 0, 32, 0))), np.array([0]), v6=False
-    )
+    words = np.zeros((1, 64), np.uint16)
+    base = np.array([0xFFFF - 12 - 12])  # makes the sum of all words 0xFFFF
+    columns = (np.array([n]) for n in (0, 0, 32, 0))
+    _stamp_udp(words, traffic.Packets(*columns), np.array([0]), base, v6=False)
     assert words[0, 33 + 10 + 3] == 0xFFFF
 
 
@@ -196,7 +196,7 @@ def test_payload_is_never_shorter_than_its_first_words(tmp_path: Path) -> None:
     text = SMALL.replace('server = "dns"', 'server = "dns"\n    burst_bytes = 25\n    every_s = 1')
     for _, data in frames(made(gateway_sim.load(write(tmp_path, text)))):
         if data[50] >> 4 == 4:
-            assert len(data) >= 50 + 28 + traffic.PAYLOAD_BYTES_MIN
+            assert len(data) >= 50 + 28 + plan.PAYLOAD_BYTES_MIN
 
 
 def test_packets_come_in_small_chunks_after_quiet_times(tmp_path: Path) -> None:
@@ -216,14 +216,39 @@ def test_a_download_goes_on_at_its_rate(tmp_path: Path) -> None:
         "= 9000", "= 10_000\n    rate_bps = 80_000"
     )
     (_, download) = gateway_sim.load(write(tmp_path, text)).flows()[1]
+    flows = Flows([download])
+    windows = plan.portions(flows, download.begin_ns - 300_500_000_000, download.end_ns)
+    made = [plan.plan(7, flows, download.begin_ns - 300_500_000_000, each) for each in windows]
     starts = np.concatenate(
-        [
-            bursts.start_ns[(bursts.slot == 1) & (bursts.size_bytes == 1_400)]
-            for slab_ns in range(
-                download.begin_ns - 300_500_000_000, download.end_ns, traffic.SLAB_NS
-            )
-            for bursts in [traffic.plan(7, [download], slab_ns)]
-        ]
+        [part.start_ns[(part.slot == 1) & (part.size_bytes == 1_400)] for part in made]
     )
     assert starts.size == 600  # the last begins 599 s after the first, half a second before the end
     assert set(np.diff(starts).tolist()) == {10**9}
+
+
+def test_bursts_are_the_same_in_whatever_portions_they_are_planned(
+    scenario: Scenario, capture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded memory: the portions are made of the number of bursts, and change nothing."""
+    flows = Flows.of(scenario)
+    assert len(list(plan.portions(flows, scenario.start_ns, scenario.end_ns))) == 2
+    monkeypatch.setattr(plan, "BURSTS_MAX", 16)
+    assert len(list(plan.portions(flows, scenario.start_ns, scenario.end_ns))) == 16
+    assert made(scenario) == capture
+
+
+def test_a_disk_that_fills_up_stops_the_generator(scenario: Scenario) -> None:
+    """What the writing thread meets is raised where packets are made, before the scenario's end."""
+
+    class Disk(io.BytesIO):
+        def write(self, data: object) -> int:
+            if self.tell() > 200_000:
+                raise OSError(28, "No space left on device")
+            return super().write(bytes(memoryview(data))[:70_001])  # type: ignore[arg-type]
+
+    for chunk_packets in (50, 100_000):  # the last of many pages, or the only one
+        disk = Disk()
+        with pytest.raises(OSError, match="No space left"):
+            generate(scenario, disk, chunk_packets)
+        assert 200_000 < disk.tell() < 300_000
+        assert disk.getvalue() == made(scenario)[: disk.tell()]

@@ -1,5 +1,6 @@
 """Scenario files: what they say, and every way in which they can be wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ def faults(folder: Path, text: str) -> str:
     path = write(folder, text)
     with pytest.raises(ConfigError) as caught:
         gateway_sim.load(path)
-    assert all(line.startswith(f"{path}: ") for line in str(caught.value).splitlines())
+    for line in str(caught.value).splitlines():
+        assert re.match(rf"{re.escape(str(path))}:(\d+:)? ", line)
     return str(caught.value)
 
 
@@ -37,7 +39,8 @@ def test_a_scenario_is_read_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_the_packaged_scenarios_are_found_by_name() -> None:
-    assert {"cell", "family"} <= set(loader.names())
+    assert {"attack", "busy-cell", "cell", "commute", "family"} <= set(loader.names())
+    assert dict(loader.titles())["family"] == "A made-up morning of a family of three SIMs"
     family = gateway_sim.load("family")
     (contract,) = family.contracts
     assert (contract.plan, len(contract.lines)) == ("family-share", 3)
@@ -64,7 +67,7 @@ def test_a_population_numbers_its_lines(tmp_path: Path) -> None:
     "name", ["nothing", "../family", "no/such", "missing.toml", "family.toml/x"]
 )
 def test_an_unknown_scenario_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"cell, family|cannot be read"):
+    with pytest.raises(ConfigError, match=r"cell, commute, family|cannot be read"):
         gateway_sim.load(name)
 
 
@@ -98,10 +101,17 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         ('"2013-12"', '"2013-13"', "expires: must be a month"),
         ("bytes = 1_000_000", "bytes = -1", "coupon[1].bytes: must be from 0"),
         ("started = 2013-10-01", "started = 7", "started: must be a date"),
+        ('"440109000000001"', '"44010-900000001"', "line[1].imsi: must be 6 to 15 digits"),
+        ('"819000000001"', '"8190000000011223"', "line[1].msisdn: must be 5 to 15 digits"),
         ("teid_up = 65536", "teid_up = 0", "teid_up: must be from 1"),
-        ("teid_up = 65536", "teid_up = 65537", "teid 65537 is also that of"),
+        (
+            "teid_up = 65536",
+            "teid_up = 65537",
+            "teid 65537 of line hdo90000001 is also that of hdo90000001",
+        ),
         ('"10.1.0.1",', '"10.1.0.0/24",', "addresses: must be IPv4 addresses"),
         ('"10.1.0.1",', '"terminal",', "addresses: must be IPv4 addresses"),
+        ('"2001:db8:0:1::/64"', '"fe80::%1/64"', "addresses: must be IPv4 addresses"),
         ('"10.1.0.1",', "5,", "addresses: must be a list of strings"),
         ('["10.1.0.1", "2001:db8:0:1::/64"]', "[]", "addresses: must be a list of strings"),
         ('["10.1.0.1", ', "[", "activity[1].ipv6: the line has no address"),
@@ -109,9 +119,9 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         ('address6 = "2001:2::80"', "", "activity[2].server: 'web' has no address6"),
         ('kind = "browse"', 'kind = "telnet"', "activity[2].kind: must be one of browse"),
         ('server = "web"', 'server = "tv"', "activity[2].server: must be one of dns, web"),
-        ("from = 07:05:00.5", "from = 07:15:00", "activity[2].from: the activity must begin"),
-        ("from = 07:05:00.5", "from = 06:59:59", "activity[2].from: the activity must begin"),
-        ("to = 07:15:00", "to = 08:00:00", "activity[2].from: the activity must begin"),
+        ("from = 07:05:00.5", "from = 07:15:00", "activity[2].from: it must begin"),
+        ("from = 07:05:00.5", "from = 06:59:59", "activity[2].from: it must begin"),
+        ("to = 07:15:00", "to = 08:00:00", "activity[2].from: it must begin"),
         ("to = 07:15:00", "to = 5", "activity[2].to: must be a time of day"),
         ("from = 07:05:00.5", "from = 5", "activity[2].from: must be a time of day"),
         ("burst_bytes = 9000", "burst_bytes = 9e3", "burst_bytes: must be an integer"),
@@ -146,6 +156,13 @@ def test_all_faults_come_out_at_once(tmp_path: Path) -> None:
     assert len(faults(tmp_path, text).splitlines()) == 2
 
 
+def test_addresses_are_compared_however_they_are_written(tmp_path: Path) -> None:
+    """N6"""
+    text = SMALL.replace('["10.1.0.1"', '["10.1.0.1/32", "2001:0db8:0:0001:0::/64"')
+    found = faults(tmp_path, text)
+    assert "address 2001:db8:0:1::/64 of line hdo90000001 is also that of hdo90000001" in found
+
+
 def test_lines_share_nothing(tmp_path: Path) -> None:
     """N6"""
     twice = SMALL.replace(
@@ -153,8 +170,8 @@ def test_lines_share_nothing(tmp_path: Path) -> None:
     )
     text = SMALL[: SMALL.index("[[event]]")] + twice[twice.index("[[contract]]") :].split("at =")[0]
     found = faults(tmp_path, text)
-    assert "contract hdd90000001: this code is taken" in found
-    for words in ("code hdo90000001", "imsi 4401", "teid 65536", "address 10.1.0.1/32"):
+    assert "contract: the code hdd90000001 is taken" in found
+    for words in ("code hdo90000001", "imsi 4401", "teid 65536", "address 10.1.0.1 "):
         assert words in found
 
 
