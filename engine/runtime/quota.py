@@ -9,6 +9,9 @@ kernel stops for a refill as it does for a slice; what packets get is the same f
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from engine import clock
 from engine.accounting.sims import SimTable
 from engine.config.model import Pool
@@ -48,6 +51,7 @@ class Quota:
         self._step_bytes = settings.watermark_bytes if store.lasting else 0
         self._marks: dict[str, tuple[int, int]] = {}
         self._draining: dict[str, LineState] = {}
+        self._draining_rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._deferred = False
         self._lease_ns = settings.lease_s * NS_PER_S // 3
         self._renewed_ns = clock.lease_ns()
@@ -94,6 +98,14 @@ class Quota:
         Looked for whenever something else could change their balance, so that it does not matter when
         batches end.
         """
+        if not self._draining:
+            return
+        if self._draining_rows.size != len(self._draining):
+            found = (line.row for line in self._draining.values())
+            self._draining_rows = np.fromiter(found, np.int64, len(self._draining))
+        balances = self._sims.rows["balance_bytes"][self._draining_rows]
+        if (balances > 0).all():  # looked at without Python, for there may be many
+            return
         for code, line in list(self._draining.items()):
             if self.held_bytes(line) <= 0:
                 del self._draining[code]
