@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -71,7 +71,8 @@ class Access:
         outermost = not self.in_batch
         self.in_batch = True
         try:
-            yield
+            with self.quota.together() if outermost else nullcontext():
+                yield
         finally:
             if outermost:
                 self.in_batch = False

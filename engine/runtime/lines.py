@@ -124,7 +124,8 @@ class LineBook:
         """
         for old in (line.iccid, None if imsi is None else line.imsi):
             if old is not None:
-                del self._by_name[old]
+                if old != line.code:  # by which a line made without a book goes on to be found
+                    del self._by_name[old]
                 self._refused[old] = line
         line.iccid = iccid
         line.imsi = imsi or line.imsi

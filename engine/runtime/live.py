@@ -7,7 +7,8 @@ a SIM's row before it is durable there. What a packet gets that comes before its
 (`pending`), and so is what happens when none comes: Credit-Control-Failure-Handling (RFC 8506 8.14).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from engine.accounting.sims import SimTable
@@ -85,6 +86,14 @@ class LiveQuota(Quota):
         self._asker.collect()
         self.note_drained()
         self.usage.report_if_due()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        self._asker.hold()
+        try:
+            yield
+        finally:
+            self._asker.let_go()
 
     def report_usage(self, rows: list[UsageRow], now_ns: int) -> None:
         """Have it reported; with the next report again where the database did not answer."""

@@ -7,6 +7,7 @@ kernel stops for a refill as it does for a slice; what packets get is the same f
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,6 +92,10 @@ class Quota:
         else:
             return
         self._renewed_ns = asked_ns
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is asked for inside may be asked of the database at once, at the end."""
+        return nullcontext()
 
     def note_drained(self) -> None:
         """Bring up to date what is shown for SIMs of empty contracts that have come to 0 MB (L5).

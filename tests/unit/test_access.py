@@ -93,6 +93,16 @@ def test_an_old_cards_imsi_is_refused_from_the_moment_the_new_one_is_ready() -> 
         engine.replace_sim("a", iccid="8981100000000000010", imsi=A, at_ns=T0)
 
 
+def test_a_line_that_is_called_after_its_card_is_found_after_the_card_is_replaced() -> None:
+    """L2"""
+    engine = gateway()
+    old, new = "8981100000000000001", "8981100000000000002"
+    assert engine.attach(iccid=old, at_ns=T0) == old
+    engine.replace_sim(old, iccid=new, at_ns=T0)
+    assert engine.line_report(old)["iccid"] == engine.line_report(new)["iccid"] == new
+    assert refusal(engine, iccid=old) == "replaced"
+
+
 def test_a_prefix_needs_the_option_for_it() -> None:
     """O1, N2"""
     assert refusal(known(), imsi=A, address=(UE, PREFIX)) == "no-ipv6"

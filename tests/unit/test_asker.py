@@ -1,0 +1,149 @@
+"""The thread that talks to the coupon database: order, groups, answers, the end."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import PoolError, PoolUnavailable, UsageError
+from engine.pool.store import Credit, open_store
+from engine.runtime.asker import Asker
+from engine.units import NS_PER_S
+
+HOUR_NS = 3600 * NS_PER_S
+MONTH_END_NS = 1_388_502_000 * NS_PER_S
+
+
+class Talk:
+    """An asker on a database in a file, whose thread can be kept waiting, and whose commits are counted."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = open_store(f"sqlite:///{path}")
+        self.flushes = 0
+        self.flush = self.store.flush
+        self.store.flush = self._flush  # type: ignore[method-assign]
+        self.asker = Asker(self.store, HOUR_NS)
+        self.answers: list[Any] = []
+
+    def _flush(self) -> None:
+        self.flushes += 1
+        self.flush()
+
+    def ask_credit(self, number: int) -> None:
+        credit = Credit(f"c{number}", f"hdd{number}", "bundle", 100, MONTH_END_NS, MONTH_END_NS)
+        self.asker.ask(lambda: self.store.credit_all([credit]), self.answers.append)
+
+    def kept_waiting(self) -> threading.Event:
+        """Until it is set, the thread stands still."""
+        gate = threading.Event()
+        self.asker.ask(lambda: gate.wait() and None, lambda _: None)
+        while not self.asker._tasks.empty():
+            pass
+        return gate
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Iterator[Talk]:
+    made = Talk(tmp_path / "pool.db")
+    yield made
+    made.asker.end()
+    made.store.close()
+
+
+def test_questions_that_wait_together_are_durable_together_before_they_are_answered(
+    talk: Talk,
+) -> None:
+    """D9, G2"""
+    gate = talk.kept_waiting()
+    for number in range(5):
+        talk.ask_credit(number)
+    gate.set()
+    talk.asker.settled()
+    assert talk.answers == [None] * 5
+    assert talk.flushes == 1
+    assert len(talk.store.contracts()) == 5
+
+
+def test_who_waits_for_an_answer_shares_no_transaction(talk: Talk) -> None:
+    """G2: what it is told holds, whatever becomes of the others"""
+    gate = talk.kept_waiting()
+    talk.ask_credit(0)
+    talk.ask_credit(1)
+    waiting = threading.Thread(target=lambda: talk.asker.wait(talk.store.contracts))
+    waiting.start()
+    gate.set()
+    waiting.join()
+    talk.ask_credit(2)
+    talk.asker.settled()
+    assert talk.flushes == 1
+    assert talk.answers == [None] * 3
+
+
+def test_a_group_that_does_not_become_durable_is_not_answered_as_if_it_had(talk: Talk) -> None:
+    """D9, F5: none of it holds, and asking again works"""
+
+    def fail() -> None:
+        talk.flush = really
+        talk.store.db.rollback()  # type: ignore[attr-defined]
+        really()
+
+    really, talk.flush = talk.flush, fail
+    gate = talk.kept_waiting()
+    talk.ask_credit(0)
+    talk.ask_credit(1)
+    gate.set()
+    talk.asker.settled()
+    assert [type(answer) for answer in talk.answers] == [PoolUnavailable] * 2
+    assert talk.store.contracts() == []
+    talk.answers.clear()
+    talk.ask_credit(0)
+    talk.asker.settled()
+    assert talk.answers == [None]
+    assert len(talk.store.contracts()) == 1
+
+
+def test_what_is_held_goes_together_or_when_somebody_waits(talk: Talk) -> None:
+    """D9"""
+    talk.asker.hold()
+    talk.asker.hold()
+    talk.ask_credit(0)
+    talk.ask_credit(1)
+    talk.asker.wait(lambda: None)
+    talk.asker.collect()
+    assert talk.answers == []
+    talk.asker.settled()
+    assert talk.answers == [None] * 2
+    talk.ask_credit(2)
+    talk.asker.wait(lambda: None)
+    talk.asker.collect()
+    assert len(talk.answers) == 2
+    talk.asker.let_go()
+    talk.asker.settled()
+    assert len(talk.answers) == 3
+
+
+def test_a_waiting_caller_gets_what_was_raised(talk: Talk) -> None:
+    """F7"""
+
+    def refuse() -> None:
+        raise UsageError("no")
+
+    with pytest.raises(UsageError, match="no"):
+        talk.asker.wait(refuse)
+
+
+def test_what_was_asked_before_the_end_is_still_run(tmp_path: Path) -> None:
+    """G2"""
+    talk = Talk(tmp_path / "pool.db")
+    gate = talk.kept_waiting()
+    talk.ask_credit(0)
+    talk.ask_credit(1)
+    talk.asker._tasks.put(None)
+    gate.set()
+    talk.asker._thread.join()
+    talk.asker.collect()
+    assert talk.answers == [None] * 2
+    assert not isinstance(talk.answers[0], PoolError)
+    talk.store.close()
