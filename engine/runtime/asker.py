@@ -42,6 +42,8 @@ class Asker:
         self._next: Question | None = None
         self._held: list[Question] | None = None
         self._answers: deque[tuple[Done, Any]] = deque()
+        self.open_questions = 0
+        """asked, and not yet collected"""
         self.heard: deque[Notice] = deque()
         self._looked_ns = clock.elapsed_ns()
         self._thread = threading.Thread(target=self._run, name="coupon database", daemon=True)
@@ -49,6 +51,7 @@ class Asker:
 
     def ask(self, task: Task, done: Done) -> None:
         """Have `task` run; `done(answer)` is called by a later `collect`, a PoolError being an answer."""
+        self.open_questions += 1
         question = Question(task, lambda answer: self._answers.append((done, answer)), True)
         if self._held is None:
             self._tasks.put(question)
@@ -78,6 +81,7 @@ class Asker:
         """Take the answers that have come; PoolFenced if another gateway has taken over."""
         while self._answers:
             done, answer = self._answers.popleft()
+            self.open_questions -= done != self._hear
             if isinstance(answer, PoolFenced):
                 raise answer
             done(answer)

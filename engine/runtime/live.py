@@ -87,6 +87,10 @@ class LiveQuota(Quota):
         self.note_drained()
         self.usage.report_if_due()
 
+    @property
+    def questions(self) -> int:
+        return self._asker.open_questions
+
     @contextmanager
     def together(self) -> Iterator[None]:
         self._asker.hold()

@@ -71,6 +71,11 @@ class Quota:
             self.store.defer()
             self._deferred = True
 
+    @property
+    def questions(self) -> int:
+        """How many questions to the coupon database have not been answered."""
+        return 0
+
     def flush(self) -> None:
         """Make every slice handed out and every mark so far durable; no verdict is released before (D9).
 

@@ -50,6 +50,7 @@ def brief(engine: "Engine") -> dict[str, Any]:
         "grants": engine.quota.grants,
         "granted_bytes": engine.quota.granted_bytes,
         "lines": len(engine.book.lines),
+        "questions": engine.quota.questions,
         "drops": drops(engine),
     }
 

@@ -157,6 +157,10 @@ class Sessions:
             anywhere["row"], anywhere["direction"] = -1, 0
         self._lend(teid)
 
+    def set_aside(self, teid: int, receiver: str, state: int) -> None:
+        """A tunnel of no session, which says itself what becomes of its packets: TUNNEL_ASIDE, TUNNEL_OVER."""
+        self._set_tunnel(self.endpoints.intern(*parse_address(receiver)), teid, -1, state)
+
     def make_room(self) -> None:
         """Double the tunnel table if it is three quarters full."""
         if self._control[CONTROL_TUNNELS] >= room(len(self.tunnels)):

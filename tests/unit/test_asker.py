@@ -59,8 +59,10 @@ def test_questions_that_wait_together_are_durable_together_before_they_are_answe
     gate = talk.kept_waiting()
     for number in range(5):
         talk.ask_credit(number)
+    assert talk.asker.open_questions == 6
     gate.set()
     talk.asker.settled()
+    assert talk.asker.open_questions == 0
     assert talk.answers == [None] * 5
     assert talk.flushes == 1
     assert len(talk.store.contracts()) == 5
