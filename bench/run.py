@@ -2,6 +2,7 @@
 
     ./dev bench [meter] [exempt] [replay] [gen] [--rounds N] [--json] [--smoke]
     ./dev bench grants [--pool postgresql://…] [--rounds N] [--json] [--smoke]
+    ./dev bench service | live [--rounds N] [--json] [--smoke]
 
 `meter`: the metering kernel with the whole policy on beside DPDK's srTCM with counters and a quota,
 SIMs drawn uniformly. `exempt`: the engine in memory with exempt lists of 0, 100 and 10 000 prefixes (the
@@ -9,10 +10,12 @@ last is "pktoll"), by percent of exempt packets. `replay`: a GTP-U capture in th
 `pktoll replay`, beside a loop over libpcap that only reads, one that looks into GTP-U and counts per
 TEID, and a bare copy of the file. `gen`: the capture of the busy cell, from scenario file to last byte
 (see `bench.ours_gen`). `grants`: slices a second that a coupon database hands out (see
-`bench.grants`).
+`bench.grants`). `service`: packets through the kernels, the Python API and the ZeroMQ service (see
+`bench.embedding`). `live`: a gateway under load beside osmo-ggsn (see `bench.live`).
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -143,10 +146,17 @@ def print_table(found: list[Row]) -> None:
         print(line)
 
 
+SECTIONS = ("meter", "exempt", "replay", "gen")
+APART = {"grants": "bench.grants", "service": "bench.embedding", "live": "bench.live"}
+"""sections that measure and print by themselves"""
+
+
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="pktoll beside programs in C")
     parser.add_argument(
-        "sections", nargs="*", help="meter, exempt, replay (all three without any), gen, grants"
+        "sections",
+        nargs="*",
+        help="meter, exempt, replay (all three without any), gen, grants, service, live",
     )
     parser.add_argument("--rounds", type=int, default=7, help="rounds that are kept (default 7)")
     parser.add_argument("--sims", type=int, nargs="+", default=list(SIMS), help="for meter")
@@ -158,9 +168,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="tiny: only shows that all of it runs")
     options = parser.parse_args(arguments)
     options.sections = options.sections or ["meter", "exempt", "replay"]
-    if unknown := set(options.sections) - {"meter", "exempt", "replay", "gen", "grants"}:
+    if unknown := set(options.sections) - {*SECTIONS, *APART}:
         parser.error(
-            f"no section {', '.join(sorted(unknown))}; there are: meter, exempt, replay, gen, grants"
+            f"no section {', '.join(sorted(unknown))}; there are: {', '.join((*SECTIONS, *APART))}"
         )
     return options
 
@@ -175,7 +185,11 @@ def main(arguments: list[str] | None = None) -> None:
     BUILD.mkdir(exist_ok=True)
     if "grants" in options.sections:
         grants.main(options.pool, options.rounds, options.smoke, options.json)
-    if options.sections == ["grants"]:
+    for name in ("service", "live"):
+        if name in options.sections:
+            module = importlib.import_module(APART[name])
+            module.main(options.rounds, options.smoke, options.json)
+    if not set(options.sections) - APART.keys():
         return
     subprocess.run([str(Path(__file__).with_name("build.sh"))], check=True)
     cores = os.sched_getaffinity(0)
