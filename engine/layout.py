@@ -35,6 +35,8 @@ PACKET_FIRST = 32
 """flags: the first fragment of a packet of which more fragments follow; `fragment` is valid here too"""
 PACKET_ROUTED = 64
 """flags: it has a source route to go on with, so its destination is not where it is going"""
+PACKET_SIGNALLING = 128
+"""flags: no packet but a GTP-C datagram, never shown to an engine; `endpoint`: number in wire.Signals"""
 
 PACKET = np.dtype(
     [
@@ -177,14 +179,8 @@ RATE = np.dtype(
         ("cap_credit", "i8"),  # bit-ns: the burst
         ("queue_credit", "i8"),  # bit-ns: how far below 0 the credit may go
         ("fill_ns", "i8"),  # ns after which any credit has reached the cap
-        (
-            "deepest_credit",
-            "i8",
-        ),  # bit-ns: no packet may wait for longer than this, whatever is held
-        (
-            "restriction_bytes",
-            "i8",
-        ),  # byte in the slow state within the window; 0 without limit (R2)
+        ("deepest_credit", "i8"),  # bit-ns: no packet may wait for longer, whatever is held
+        ("restriction_bytes", "i8"),  # byte, slow, within the window; 0 without limit (R2)
     ]
 )
 
@@ -247,6 +243,10 @@ TUNNEL_SEEN = 4
 """direction: made by a packet; row and direction are those of the TEID at ANY_ENDPOINT"""
 TUNNEL_ELSEWHERE = 8
 """direction: no session here, but the TEID is one's at another receiver (B18)"""
+TUNNEL_ASIDE = 16
+"""direction: no session bills it; what it carries is in another tunnel of its session, too"""
+TUNNEL_OVER = 32
+"""direction: its session has ended: what it carries is dropped, whatever its inner addresses"""
 ANY_ENDPOINT = 0x7FFFFFFF
 """endpoint part of the key for a TEID that is valid at every receiver"""
 
@@ -378,6 +378,8 @@ CONTROL_EXEMPT_CHARGE = 19
 """in: 1 where exempt packets are charged (X3)"""
 CONTROL_EXEMPT_COUNT = 20
 """in: 1 where exempt packets of the slow state count towards the 3-day restriction (X3)"""
+CONTROL_ASSUMED = 21
+"""in: 1 where sessions are known, and `--ue-net` prefixes only assumed: see datapath.resolve.stray"""
 CONTROL_DROPS = 24
 """out: from here packets and bytes dropped, two words a code"""
 CONTROL_CAPS = CONTROL_DROPS + 2 * 64

@@ -31,6 +31,13 @@ WHO = (
         help="Bill G-PDUs or plain IP packets; auto: G-PDUs if the capture begins with any.",
     ),
     click.option(
+        "--sessions",
+        type=click.Choice(["auto", "ignore"]),
+        default="auto",
+        show_default=True,
+        help="Follow the control messages (GTP-C) in the captures, and bill by the sessions they open.",
+    ),
+    click.option(
         "--allow-clock-leap",
         is_flag=True,
         help="Let a capture clock that leaps by over a day credit and expire coupons.",

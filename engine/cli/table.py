@@ -33,6 +33,8 @@ def show(document: dict[str, Any], console: Console | None = None) -> None:
         console.print(_drops(document))
     if document["tunnels"]:
         console.print(_tunnels(document))
+    if document["sessions"]:
+        console.print(_sessions(document["sessions"]), highlight=False)
     totals, timing = document["totals"], document["timing"]
     console.print(
         f"[bold]{totals['packets']:,}[/] packets of SIMs, {size(totals['inner_bytes'])}: "
@@ -170,6 +172,16 @@ def _tunnels(document: dict[str, Any]) -> Table:
         table.add_row(teid, tunnel["destination"], f"{tunnel['packets']:,}", bytes_)
     _more(table, len(tunnels) - TUNNELS_SHOWN)
     return table
+
+
+def _sessions(sessions: list[dict[str, Any]]) -> str:
+    """A line about the sessions that control messages opened."""
+    still = sum(session["closed_ns"] is None for session in sessions)
+    sims = len({session["imsi"] for session in sessions})
+    return (
+        f"{len(sessions):,} session{'s' * (len(sessions) != 1)} of {sims:,} SIM{'s' * (sims != 1)} "
+        f"followed in GTP-C; {still:,} still open at the end."
+    )
 
 
 def _more(table: Table, count: int) -> None:

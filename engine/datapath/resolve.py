@@ -16,6 +16,7 @@ from engine.layout import (
     ADDRESS_HOST,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
+    CONTROL_ASSUMED,
     CONTROL_BOUND,
     CONTROL_BYTES,
     CONTROL_DROPS,
@@ -44,8 +45,10 @@ from engine.layout import (
     STOP_TUNNELS,
     STRAYS_MAX,
     TUNNEL,
+    TUNNEL_ASIDE,
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
+    TUNNEL_OVER,
     TUNNEL_SEEN,
     UPLINK,
     VERDICT,
@@ -188,10 +191,41 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
 
 
 @inlined
-def strange(tunnels, slot):  # type: ignore[no-untyped-def]
+def strange(state):  # type: ignore[no-untyped-def]
     """Drop code of a G-PDU for whose TEID there is no session at its receiver (B18, B19)."""
-    elsewhere = slot >= 0 and np.int64(tunnels[unsigned(slot)]["direction"]) & TUNNEL_ELSEWHERE
-    return np.int64(verdict.DROP_PEER if elsewhere else verdict.DROP_TEID)
+    return np.int64(verdict.DROP_PEER if state & TUNNEL_ELSEWHERE else verdict.DROP_TEID)
+
+
+@leaf
+def settle(p, state, verdicts, control, packet):  # type: ignore[no-untyped-def]
+    """A G-PDU of no session whose tunnel alone says what becomes of it.
+
+    Its session is over, or is billed in another tunnel that carries the same packets.
+    """
+    if state & TUNNEL_ASIDE:
+        control[CONTROL_NOT_USER] += 1
+    else:
+        code = np.int64(p["code"])
+        lose(verdicts, control, packet, code if code != 0 else np.int64(verdict.DROP_TEID))
+
+
+@leaf
+def is_sessions(addresses, hi, lo):  # type: ignore[no-untyped-def]
+    """True for the address of a session whose packets come in tunnels of its own."""
+    slot = find_address(addresses, hi, lo)
+    return slot >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_TUNNELLED != 0
+
+
+@leaf
+def stray(p, direction, addresses):  # type: ignore[no-untyped-def]
+    """Whether a packet in a tunnel of no session is not to be billed to the end whose `direction` it is.
+
+    Where it is only assumed who is a SIM: if the other end is a session's, for that is then the SIM, and
+    the tunnel is at another interface.
+    """
+    if direction == UPLINK:
+        return is_sessions(addresses, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+    return is_sessions(addresses, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
 
 
 @inlined
@@ -201,6 +235,7 @@ def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packe
     if code != 0:
         lose(verdicts, control, packet, code)
         return np.int64(STOP_END)
+    assumed = control[CONTROL_ASSUMED] != 0
     for direction in (UPLINK, DOWNLINK):
         if direction == UPLINK:
             slot = subscriber(
@@ -210,6 +245,8 @@ def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packe
             slot = subscriber(
                 addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"])
             )
+        if assumed and slot != NOBODY and stray(p, direction, addresses):
+            continue
         if slot == NEW:
             control[CONTROL_SUBSCRIBED] = direction
             return np.int64(STOP_SUBSCRIBER)
@@ -303,8 +340,17 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
                 by_tunnel(p, tunnels[unsigned(slot)], addresses, work, control, packet)
                 stop = np.int64(STOP_END)
             else:
-                code = strange(tunnels, slot)
-                stop = by_inner_address(p, code, addresses, nets, work, verdicts, control, packet)
+                state = np.int64(0)
+                if slot >= 0:
+                    state = np.int64(tunnels[unsigned(slot)]["direction"])
+                if state & (TUNNEL_ASIDE | TUNNEL_OVER):
+                    settle(p, state, verdicts, control, packet)
+                    stop = np.int64(STOP_END)
+                else:
+                    code = strange(state)
+                    stop = by_inner_address(
+                        p, code, addresses, nets, work, verdicts, control, packet
+                    )
             if stop == STOP_END:
                 count_tunnel(tunnels, control, slot, packet[1])
         else:

@@ -1,7 +1,7 @@
 """Why one packet of a capture was charged, exempt, slow, delayed or dropped: the engine, stopped there."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -16,14 +16,18 @@ from engine.layout import (
     PACKET_FIRST,
     PACKET_FRAGMENT,
     PACKET_GTP,
+    PACKET_SIGNALLING,
     PACKET_V6,
     VERDICT,
 )
 from engine.pool import private_copy
 from engine.replay import reasons, setup
+from engine.replay.learnt import Learner, Use
 from engine.replay.options import Options
 from engine.replay.strangers import no_user_traffic
 from engine.runtime.views import Leg, SteppingEngine
+from engine.signalling.sessions import Session
+from engine.subscribers import Event
 from engine.wire.addresses import format_address
 from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
@@ -101,13 +105,15 @@ def _find(options: Options, number: int) -> Explanation | None:
     """Go through the captures up to the frame; None if it is in there but no user traffic."""
     given = setup.load(options)
     endpoints = Endpoints()
-    captures = setup.open_captures(options, endpoints, given.settings, keep=True)
+    signals = setup.open_signals(options)
+    captures = setup.open_captures(options, endpoints, given.settings, keep=True, signals=signals)
     target = next(capture for capture in captures if capture.path == options.captures[0])
     try:
         engine, known = setup.open_engine(options, given, endpoints, SteppingEngine)
         assert isinstance(engine, SteppingEngine)
         with engine:
-            hit = _advance(engine, known, given, captures, target, number)
+            feed = setup.learner(engine, options, known, signals)
+            hit = _advance(engine, (feed, known, given.events), captures, target, number)
             if hit is not None:
                 notices = _notices(engine, options, known)
                 if any(capture.time_regressions for capture in captures):
@@ -128,30 +134,33 @@ def _find(options: Options, number: int) -> Explanation | None:
 
 def _advance(
     engine: SteppingEngine,
-    known: setup.Known,
-    given: setup.Given,
+    start: tuple[Learner, setup.Known, Sequence[Event]],
     captures: list[Capture],
     target: Capture,
     number: int,
 ) -> Document | None:
-    """Bill everything before the frame and look at the frame; None where it is no user traffic."""
+    """Bill everything before the frame and look at the frame; None where it is no user traffic.
+
+    `start`: through what, who is known and what is to happen, from the first packet on.
+    """
+    feed, known, events = start
     begun = False
     streams = [c if c is target else cast(Capture, _Unnumbered(c)) for c in captures]
     for kept in merge_kept(streams):
         at = np.flatnonzero(kept.frames["number"] == number)
         if len(kept.packets) and not begun:
-            setup.begin(engine, known, given.events, int(kept.packets["time_ns"][0]))
+            setup.begin(engine, known, events, int(kept.packets["time_ns"][0]))
             begun = True
         if at.size:
-            return _look(engine, kept, kept.frames[int(at[0])])
+            return _look(engine, feed, kept, kept.frames[int(at[0])])
         if int(kept.frames["number"].max()) > number:
             return None
-        engine.account(kept.packets, flush=False)
+        feed.account(kept.packets)
     return None
 
 
-def _look(engine: SteppingEngine, kept: Kept, frame: Any) -> Document:
-    """What became of a frame of a batch whose packets are not billed yet."""
+def _look(engine: SteppingEngine, feed: Learner, kept: Kept, frame: Any) -> Document | None:
+    """What became of a frame of a batch whose packets are not billed yet; None of a control message."""
     about = {
         "time_ns": int(frame["time_ns"]),
         "link_type": int(frame["link"]),
@@ -163,20 +172,42 @@ def _look(engine: SteppingEngine, kept: Kept, frame: Any) -> Document:
         code = int(frame["code"])
         step = reasons.dropped(code)
         return {"packet": about, **_verdict(code), "legs": [], "steps": [step]}
-    engine.account(kept.packets[:at], flush=False)
+    if int(kept.packets[at]["flags"]) & PACKET_SIGNALLING:
+        return None
+    feed.account(kept.packets[:at])
     verdicts = np.zeros(1, dtype=VERDICT)
     engine.looking = True
     engine.account(kept.packets[at : at + 1], verdicts, flush=False)
     engine.looking = False
     packet = kept.packets[at]
-    document: Document = {"packet": about | _packet(engine, packet)}
+    described = _packet(engine, packet)
+    found = feed.of_packet(described["teid"], described["receiver"])
+    described["session"] = None if found is None else _session(*found)
+    document: Document = {"packet": about | described}
     if engine.legs:
         legs = [_leg(engine, packet, leg) for leg in engine.legs]
         return document | _verdict(reasons.code_of(engine.legs[0])) | {"legs": legs, "steps": []}
     code = int(verdicts["code"][0])
     text = "neither its source nor its destination is the address of a SIM"
+    if found is not None and not found[1].billed:
+        text = (
+            f"its tunnel is the {found[1].tunnel.interface}'s of a session of {found[0].imsi} that is "
+            "billed elsewhere on its way"
+        )
     steps = [reasons.dropped(code) if code else reasons.step("N6", text)]
     return document | _verdict(code) | {"legs": [], "steps": steps}
+
+
+def _session(session: Session, use: Use) -> Document:
+    """The session that has the packet's tunnel, as its control messages said."""
+    return {
+        "imsi": session.imsi,
+        "apn": session.apn,
+        "rat_type": session.rat,
+        "addresses": list(session.addresses),
+        "interface": use.tunnel.interface,
+        "billed": use.billed,
+    }
 
 
 def _verdict(code: int) -> Document:

@@ -21,11 +21,13 @@ C_FIELDS = (
     "max_delay_ns",
 )
 SIM_FIELDS = (
+    "code",
     "iccid",
     "imsi",
     "msisdn",
     "contract",
     "address",
+    "rat_type",
     "grants",
     "granted_bytes",
     "balance_bytes",
@@ -43,7 +45,7 @@ def as_json(document: Document) -> Iterator[str]:
 
 def as_jsonl(document: Document) -> Iterator[str]:
     """One record a line; `record` says which: capture, totals, drop, sim, contract,
-    rating_group, tunnel, timing."""
+    rating_group, tunnel, session, timing."""
 
     def line(record: str, content: dict[str, Any]) -> str:
         return json.dumps({"record": record, **content}, ensure_ascii=False) + "\n"
@@ -52,7 +54,7 @@ def as_jsonl(document: Document) -> Iterator[str]:
     yield line("totals", document["totals"])
     for reason, content in document["drops"].items():
         yield line("drop", {"reason": reason, **content})
-    for name in ("sim", "contract", "rating_group", "tunnel"):
+    for name in ("sim", "contract", "rating_group", "tunnel", "session"):
         for content in document[f"{name}s"]:
             yield line(name, content)
     yield line("timing", document["timing"])

@@ -18,6 +18,8 @@ class Options:
     of a capture shows a G-PDU. `ue_nets` are CIDR prefixes whose every address is a SIM of the default
     plan; without them and without subscribers the configuration's are taken. `workers` is the number
     of shards that are metered at once, `gateway` the name by which the coupon database knows this replay.
+    `sessions`: "auto" follows the control messages (GTP-C) in the captures and bills by the sessions that
+    they open, "ignore" takes no notice of them.
     `count` bills on another basis than the configuration's: the setting's values.
     `shaped` and `dropped` are files ("-": standard output) for the packets that left, at their departure,
     and for those that did not, with the reason; `gtp` says whether the first keeps frames as captured or
@@ -35,6 +37,7 @@ class Options:
     encapsulation: str = "auto"
     count: Literal["inner-ip", "outer-ip", "frame", "l4-payload"] | None = None
     workers: int = 1
+    sessions: Literal["auto", "ignore"] = "auto"
     allow_clock_leap: bool = False
     shaped: str | None = None
     dropped: str | None = None

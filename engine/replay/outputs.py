@@ -96,6 +96,10 @@ class Outputs:
             self._reasons = np.zeros(room, dtype=np.int64)
         return batch.packets
 
+    def pass_over(self, packets: Rows) -> None:
+        """Rows of the batch that the engine is not given: they neither leave nor are they dropped."""
+        self._watch(packets, np.zeros(0, dtype=WORK), np.zeros(len(packets), dtype=VERDICT))
+
     def _watch(self, packets: Rows, work: Rows, lost: Rows) -> None:
         """Take in what became of the next packets of the batch."""
         frames, data = self._batch.frames, self._batch.data

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any
 from engine import clock, jit, verdict
 from engine.errors import CaptureError
 from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
+from engine.replay import followed
 from engine.replay.ahead import DEPTH, DEPTH_KEPT, Ahead
+from engine.replay.learnt import Learner
 from engine.replay.options import Options
-from engine.replay.setup import Known, begin, load, open_captures, open_engine
+from engine.replay.setup import (
+    Known,
+    begin,
+    learner,
+    load,
+    open_captures,
+    open_engine,
+    open_signals,
+)
 from engine.runtime import Engine
 from engine.subscribers import Event
 from engine.wire.capture import Capture
@@ -64,7 +74,8 @@ def run(options: Options) -> Report:
         from engine.replay.outputs import open_outputs
     timing = _Timing(compile_ns=jit.warm())
     endpoints = Endpoints()
-    captures = open_captures(options, endpoints, given.settings, keep=writes)
+    signals = open_signals(options)
+    captures = open_captures(options, endpoints, given.settings, keep=writes, signals=signals)
     outputs: Outputs | None = None
     with contextlib.ExitStack() as opened:
         for capture in captures:
@@ -73,8 +84,10 @@ def run(options: Options) -> Report:
             outputs = opened.enter_context(open_outputs(options, captures))
         engine, known = open_engine(options, given, endpoints)
         with engine:
-            rows = _drive(engine, captures, (known, given.events), outputs, options, timing)
-            document = _document(engine, captures, rows, timing)
+            skip = None if outputs is None else outputs.pass_over
+            feed = learner(engine, options, known, signals, skip=skip)
+            rows = _drive(engine, captures, (feed, known, given.events), outputs, options, timing)
+            document = _document(engine, captures, (rows, followed.document(feed)), timing)
             if _stopped(options) and document["capture"]["truncated_at"] is None:
                 document["capture"]["truncated_at"] = captures[0].offset
             engine.close()
@@ -82,6 +95,8 @@ def run(options: Options) -> Report:
             outputs.finish(captures)
     assumed = given.settings.ue_nets if known.nobody and not options.ue_nets else ()
     report = _told(Report(document), engine, captures, options, assumed)
+    report.notices.extend(followed.notices(feed, engine, captures))
+    report.warnings.extend(followed.warnings(feed))
     return report if outputs is None else _told_outputs(report, outputs)
 
 
@@ -92,15 +107,16 @@ def _stopped(options: Options) -> bool:
 def _drive(
     engine: Engine,
     captures: list[Capture],
-    start: tuple[Known, Sequence[Event]],
+    start: tuple[Learner, Known, Sequence[Event]],
     outputs: "Outputs | None",
     options: Options,
     timing: _Timing,
 ) -> int:
     """Feed every batch to the engine; returns how many packets there were.
 
-    `start`: who is known and what is to happen, from the first packet on.
+    `start`: through what, who is known and what is to happen, from the first packet on.
     """
+    feed, known, events = start
     if outputs is not None:
         outputs.attach(engine)
     rows = 0
@@ -114,9 +130,9 @@ def _drive(
         begin_ns = clock.elapsed_ns()
         packets = batch if outputs is None else outputs.begin(batch)
         if not begun and len(packets):
-            begin(engine, *start, int(packets["time_ns"][0]))
+            begin(engine, known, events, int(packets["time_ns"][0]))
             begun = True
-        engine.account(packets, flush=False)
+        rows += feed.account(packets)
         if outputs is not None:
             outputs.end()
         # A stream may fall silent; what is handed out must not stay undecided (and locked) meanwhile.
@@ -124,12 +140,12 @@ def _drive(
         if silent or begin_ns - flushed_ns >= GROUP_NS:
             engine.flush()
             flushed_ns = begin_ns
-        rows += len(packets)
         timing.process_ns += clock.elapsed_ns() - begin_ns
         if options.progress is not None:
             options.progress(sum(c.consumed_bytes for c in captures), size_bytes)
     if not begun:
-        begin(engine, *start, 0)
+        begin(engine, known, events, 0)
+    feed.finish()
     return rows
 
 
@@ -160,8 +176,13 @@ def _told_outputs(report: Report, outputs: "Outputs") -> Report:
 
 
 def _document(
-    engine: Engine, captures: list[Capture], rows: int, timing: _Timing
+    engine: Engine,
+    captures: list[Capture],
+    fed: tuple[int, list[dict[str, Any]]],
+    timing: _Timing,
 ) -> dict[str, Any]:
+    """The report; `fed`: how many packets there were, and the sessions that were followed."""
+    rows, sessions = fed
     figures = engine.snapshot()
     frames = sum(c.frames for c in captures)
     not_user = frames - rows + int(engine.control[CONTROL_NOT_USER])
@@ -186,6 +207,7 @@ def _document(
         "contracts": figures["contracts"],
         "rating_groups": figures["rating_groups"],
         "tunnels": figures["tunnels"],
+        "sessions": sessions,
         "timing": _times(timing, frames),
     }
 

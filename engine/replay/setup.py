@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine import config, subscribers
 from engine.config import Settings
 from engine.errors import UsageError
 from engine.pool.store import CouponStore, open_store
+from engine.replay.learnt import Learner
 from engine.replay.options import Options
 from engine.runtime import Engine, store_options
 from engine.subscribers import Book, Event, documents, views
@@ -15,6 +17,7 @@ from engine.wire import MODE_GTP, MODE_IP
 from engine.wire.basis import BASES
 from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
+from engine.wire.signals import Signals
 from engine.wire.sniff import sniff
 from engine.wire.source import STDIN
 
@@ -52,11 +55,16 @@ def load(options: Options) -> Given:
 
 
 def open_captures(
-    options: Options, endpoints: Endpoints, settings: Settings, *, keep: bool = False
+    options: Options,
+    endpoints: Endpoints,
+    settings: Settings,
+    *,
+    keep: bool = False,
+    signals: Signals | None = None,
 ) -> list[Capture]:
     """Every capture, in the order of the paths, so that the order given cannot matter.
 
-    CaptureError where one cannot be opened; `keep` as for Capture.
+    CaptureError where one cannot be opened; `keep` and `signals` as for Capture.
     """
     paths = sorted(options.captures)
     if paths.count(STDIN) > 1:
@@ -64,12 +72,39 @@ def open_captures(
     modes = {"gtp": MODE_GTP, "ip": MODE_IP}
     mode = modes.get(options.encapsulation)
     if mode is None:
-        seen = [sniff(path, options.stop) for path in paths]
+        seen = [sniff(path, options.stop, sessions=signals is not None) for path in paths]
         mode = MODE_GTP if MODE_GTP in seen else MODE_IP
     basis = BASES[settings.count]
     return [
-        Capture(path, endpoints, mode, basis=basis, stop=options.stop, keep=keep) for path in paths
+        Capture(
+            path,
+            endpoints,
+            mode,
+            basis=basis,
+            stop=options.stop,
+            keep=keep,
+            signals=signals,
+        )
+        for path in paths
     ]
+
+
+def open_signals(options: Options) -> Signals | None:
+    """Where the captures' control messages go; None where they are not wanted."""
+    return Signals() if options.sessions == "auto" else None
+
+
+def learner(
+    engine: Engine, options: Options, known: Known, signals: Signals | None, **more: Any
+) -> Learner:
+    """What stands between the captures and the engine; `more` as for Learner."""
+    return Learner(
+        engine,
+        signals,
+        known_only=not known.nobody,
+        assumed=known.nobody and not options.ue_nets,
+        **more,
+    )
 
 
 def open_engine(

@@ -10,7 +10,7 @@ from engine.wire import MODE_IP
 from engine.wire.addresses import format_address
 from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
-from engine.wire.gtp import G_PDU, GTP_U_PORT
+from engine.wire.gtp import G_PDU, GTP_C_PORT, GTP_U_PORT
 from engine.wire.ip import UDP
 
 MESSAGES = {
@@ -63,16 +63,18 @@ def _ip(packets: Any, data: Any, frame: Any) -> str:
     ports = [int(row["src_port"]), int(row["dst_port"])]
     if int(row["flags"]) & PACKET_PORTS:
         ends = [f"{address} port {port}" for address, port in zip(ends, ports, strict=True)]
-    kind = _message(data, frame, row) if GTP_U_PORT in ports else ""
+    kind = _message(data, frame, row) if {GTP_U_PORT, GTP_C_PORT} & set(ports) else ""
     return f"{protocol} from {ends[0]} to {ends[1]}{kind}: not a G-PDU, so nobody's traffic here"
 
 
 def _message(data: Any, frame: Any, row: Any) -> str:
-    """The GTP-U message in a datagram without IP options, in words."""
+    """The GTP message in a datagram without IP options, in words."""
     at = int(frame["start"]) + int(frame["payload"])
     header = 20 if data[at] >> 4 == 4 else 40
     place = at + header + 8 + 1
     if int(row["protocol"]) != UDP or place >= int(frame["start"]) + int(frame["held"]):
         return ""
-    kind = int(data[place])
+    kind, version = int(data[place]), int(data[place - 1]) >> 5
+    if GTP_C_PORT in (int(row["src_port"]), int(row["dst_port"])):
+        return f", GTPv{version}-C message {kind}"
     return f", GTP-U message {MESSAGES.get(kind, kind)}"

@@ -1,4 +1,4 @@
-"""Bytes -> packet columns: captures, link layers, IP, GTP-U. Copies no payload."""
+"""Bytes -> packet columns: captures, link layers, IP, GTP-U. Copies no payload but that of GTP-C."""
 
 from engine.wire.state import MODE_GTP, MODE_IP
 

@@ -5,7 +5,7 @@ from typing import Any
 from engine.jit import i8s, kernel, leaf, rows, u1s
 from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
 from engine.wire import state as st
-from engine.wire.frame import AGAIN, HELD_MAX, ROW, keep_frame, take_frame
+from engine.wire.frame import AGAIN, DATAGRAM, HELD_MAX, ROW, keep_frame, signal, take_frame
 from engine.wire.loads import file16, file32
 from engine.wire.stamps import stamp_ns
 
@@ -79,8 +79,7 @@ def walk_blocks(
     end = state[st.END]
     big = state[st.BIG] != 0
     declared = state[st.INTERFACES]
-    count = 0
-    kept = 0
+    count = kept = 0
     keep = frames.size > 0
     while True:
         status = block_status(buf, pos, end, big)
@@ -113,9 +112,14 @@ def walk_blocks(
         result, network, payload, fault = take_frame(
             buf, start, (held, wire), interface, packets[count], endpoints, tally, state
         )
-        if result == AGAIN:
-            status = st.GROW
-            break
+        if result != ROW:
+            if result == AGAIN:
+                status = st.GROW
+                break
+            if result == DATAGRAM:
+                result, payload = signal(
+                    buf, start, (held, wire), interface, network, packets[count], state
+                )
         if keep and (result == ROW or fault):
             place = (network, payload, fault)
             packet = count if result == ROW else -1

@@ -17,6 +17,7 @@ from engine.wire.blocks import BLOCK_BYTES, PACKET_BLOCK_MAX, walk_blocks
 from engine.wire.endpoints import Endpoints
 from engine.wire.link import SUPPORTED
 from engine.wire.records import walk_records
+from engine.wire.signals import Signals
 from engine.wire.source import Source, Stop
 
 BLOCK_BYTES_READ = 1 << 18
@@ -28,14 +29,6 @@ INTERFACES_MAX = 65_536
 """interfaces of a section; more would be a file made to fill the memory"""
 KEPT_MAX = PACKET_BLOCK_MAX
 """byte; the longest record that is held in one piece, and so the room behind a block"""
-
-_WORDS = {
-    st.BAD_CAPLEN: "captured length that cannot be",
-    st.BAD_BLOCK: "block length that cannot be",
-    st.BAD_TRAILER: "block whose two lengths differ",
-    st.BAD_INTERFACE: "packet of an interface that was not declared",
-    st.LONG_BLOCK: "packet block longer than any packet needs",
-}
 
 
 class Capture:
@@ -53,6 +46,7 @@ class Capture:
         look_ahead_bytes: int | None = None,
         stop: Stop | None = None,
         keep: bool = False,
+        signals: Signals | None = None,
     ) -> None:
         """Open `path` ('-' is standard input); CaptureError where that fails.
 
@@ -61,12 +55,14 @@ class Capture:
         `look_ahead_bytes` ends the stream early, `stop` when it is asked for: see Source.
         With `keep` a batch comes with `kept`, layout.FRAME rows in the order of the file: those of its
         packets and of malformed frames (a batch may hold only such), which lie in the bytes `data`.
+        With `signals` GTP-C datagrams get rows too, in MODE_GTP (layout.PACKET_SIGNALLING).
         """
         self.path = path
         self.mode = mode
         self.fault: CaptureError | None = None
         self._source = Source(path, look_ahead_bytes, stop)
         self._endpoints = endpoints
+        self._signals = signals
         self._rows_max = rows_max
         self._block_bytes = block_bytes or (BLOCK_KEPT_BYTES if keep else BLOCK_BYTES_READ)
         self._frames = np.zeros(rows_max if keep else 0, dtype=FRAME)
@@ -82,6 +78,7 @@ class Capture:
         self._state = np.zeros(st.STATE, dtype=np.int64)
         self._state[st.MODE] = mode
         self._state[st.BASIS] = basis
+        self._state[st.WANT_SIGNALS] = signals is not None
         self._state[st.FIRST_NS] = st.NEVER_FIRST
         self._state[st.LAST_NS] = st.NEVER_LAST
 
@@ -97,27 +94,29 @@ class Capture:
         filled = 0
         going = self._begin()
         while going:
-            status = int(
-                self._walk(
-                    self._buffer,
-                    packets[filled:],
-                    self._frames,
-                    self._interfaces,
-                    self._endpoints.table,
-                    self._endpoints.tally,
-                    self._state,
-                )
-            )
+            status = self._step(packets[filled:])
             filled += int(self._state[st.ROWS])
             self._point()
-            # What is kept goes at once: its bytes are gone when the buffer is filled anew.
-            if status == st.FULL or self.kept.size:
+            # What is kept goes at once: its bytes are gone when the buffer is filled anew. So do GTP-C
+            # datagrams, so that no more of them are held than a block has.
+            if status == st.FULL or self.kept.size or self._state[st.SIGNALS]:
                 yield packets[:filled]
                 filled = 0
             if status != st.FULL:
                 going = self._go_on(status)
         if filled:
             yield packets[:filled]
+
+    def _step(self, packets: npt.NDArray[Any]) -> int:
+        """Have the kernel go on; why it came back."""
+        self._state[st.SIGNALS] = 0
+        endpoints = self._endpoints
+        with endpoints.lock:
+            tables = self._interfaces, endpoints.table, endpoints.tally
+            status = int(self._walk(self._buffer, packets, self._frames, *tables, self._state))
+        if self._signals is not None and self._state[st.SIGNALS]:
+            self._signals.copy(packets[: int(self._state[st.ROWS])], self._buffer)
+        return status
 
     def _point(self) -> None:
         """Show what was kept, and no more bytes than those of the frames."""
@@ -139,7 +138,7 @@ class Capture:
             return self._declaration()
         if status == st.SKIP:
             return self._skip()
-        return self._fail(_WORDS[status])
+        return self._fail(st.WORDS[status])
 
     # --- the buffer ---
 
@@ -245,12 +244,12 @@ class Capture:
         size = int.from_bytes(head[4:8], "big" if big else "little")
         least = formats.SECTION_BYTES_MIN if section else formats.INTERFACE_BYTES_MIN
         if size < least or size & 3 or size > KEPT_MAX:
-            return self._fail(_WORDS[st.BAD_BLOCK])
+            return self._fail(st.WORDS[st.BAD_BLOCK])
         if not self._ensure(size):
             return self._end()
         block = self._peek(size)
         if block[-4:] != block[4:8]:
-            return self._fail(_WORDS[st.BAD_TRAILER])
+            return self._fail(st.WORDS[st.BAD_TRAILER])
         fault = self._section(block, bool(big)) if section else self._interface(block, bool(big))
         if fault is not None:
             return self._fail(fault)
@@ -293,7 +292,7 @@ class Capture:
         if not self._ensure(4):
             return self._cut_off(place)
         if self._peek(4) != head[4:8]:
-            return self._fail(_WORDS[st.BAD_TRAILER])
+            return self._fail(st.WORDS[st.BAD_TRAILER])
         self._state[st.POS] += 4
         return True
 
@@ -360,6 +359,11 @@ class Capture:
     def cut_packets(self) -> int:
         """Packets of which the capture holds only the beginning (PACKET_CUT)."""
         return int(self._state[st.CUT])
+
+    @property
+    def cut_signals(self) -> int:
+        """GTP-C datagrams that are not whole in the capture, and so have no row."""
+        return int(self._state[st.CUT_SIGNALS])
 
     @property
     def malformed(self) -> npt.NDArray[np.int64]:

@@ -6,6 +6,7 @@ where crafted addresses pile up in one place, the last number stands for all oth
 counted.
 """
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,14 @@ def _empty(slots: int) -> npt.NDArray[Any]:
 
 
 class Endpoints:
-    """The table of outer addresses, shared by all captures of a run."""
+    """The table of outer addresses, shared by all captures of a run.
+
+    A kernel that writes to `table` and `tally` has `lock`: captures may be read in a thread of their own.
+    """
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._known: dict[tuple[int, int], int] = {}
         self.table: npt.NDArray[Any] = _empty(SLOTS_FIRST)
         self.tally: npt.NDArray[np.int64] = np.zeros(TALLY, dtype=np.int64)
 
@@ -90,15 +96,22 @@ class Endpoints:
 
     def intern(self, hi: int, lo: int) -> int:
         """The number of an address, given now if it is new; OTHERS when there are no more."""
-        index = GROW
+        index = self._known.get((hi, lo), GROW)
         while index == GROW:
-            index = int(intern_address(self.table, self.tally, np.int64(hi), np.int64(lo)))
+            with self.lock:
+                index = int(intern_address(self.table, self.tally, np.int64(hi), np.int64(lo)))
             if index == GROW:
                 self.grow()
+            elif index != OTHERS:
+                self._known[hi, lo] = index
         return index
 
     def grow(self) -> None:
         """Double the table; the numbers stay what they are."""
+        with self.lock:
+            self._grow()
+
+    def _grow(self) -> None:
         old = self.table[self.table["index"] >= 0]
         self.table = _empty(2 * self.table.size)
         mask = self.table.size - 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine import verdict
 from engine.jit import apart, inlined, leaf
-from engine.layout import PACKET_CUT, PACKET_GTP, V4_MAPPED
+from engine.layout import PACKET_CUT, PACKET_GTP, PACKET_SIGNALLING, V4_MAPPED
 from engine.wire import gtp
 from engine.wire import state as st
 from engine.wire.basis import FRAME, INNER_IP, L4_PAYLOAD, OUTER_IP, payload_bytes
@@ -19,6 +19,8 @@ NO_ROW = 0
 ROW = 1
 AGAIN = 2
 """nothing was counted or written: make the endpoint table larger and parse this frame again"""
+DATAGRAM = 3
+"""a UDP datagram at other ports than GTP-U's: `signal` says whether it is to have a row"""
 
 HELD_MAX = 262_144
 """byte; a captured length above this is nonsense, and so is all that follows in the file"""
@@ -143,13 +145,13 @@ def tunnelled(
 ) -> Any:
     """Fill the row if the IP packet at `at` carries a G-PDU; count other GTP-U messages.
 
-    Answers (ROW, NO_ROW or AGAIN; offset of the T-PDU; drop code of what is malformed).
+    Answers (ROW, NO_ROW, AGAIN or DATAGRAM; offset of the T-PDU; drop code of what is malformed).
     """
     udp, held, limit, code = outer_udp(buf, at, held_end, wire_end)
     if udp < 0 or udp + 4 > held:
         return NO_ROW, NOWHERE, verdict.NONE
     if be16(buf, udp + 2) != gtp.GTP_U_PORT and be16(buf, udp) != gtp.GTP_U_PORT:
-        return NO_ROW, NOWHERE, verdict.NONE
+        return DATAGRAM, NOWHERE, verdict.NONE
     fault = message_fault(buf, udp, held)
     if fault:
         state[st.MALFORMED + fault] += 1
@@ -245,7 +247,7 @@ def take_frame(
 ) -> Any:
     """Parse the frame at `start`, sizes (captured, on the wire).
 
-    Answers (ROW, NO_ROW or AGAIN; offset of the outermost IP header; that of the packet that is
+    Answers (ROW, NO_ROW, AGAIN or DATAGRAM; offset of the outermost IP header; that of the packet that is
     charged; drop code of a frame that is malformed): what `keep_frame` needs.
     """
     held_end, wire_end, wire = ends(start, sizes, interface)
@@ -267,6 +269,39 @@ def take_frame(
             row["length"] = wire_end - start
         account(row, wire, interface, state)
     return result, at, payload, fault
+
+
+@leaf
+def signal(buf: Any, start: Any, sizes: Any, interface: Any, at: Any, row: Any, state: Any) -> Any:
+    """Fill the row if the datagram in the IP packet at `at` is at the GTP-C port, and these are wanted.
+
+    Answers (ROW or NO_ROW, offset of what it carries). Offset and size stand in `endpoint` and `fragment`
+    until the reader has copied it.
+    """
+    apart()
+    if state[st.WANT_SIGNALS] == 0:
+        return NO_ROW, NOWHERE
+    held_end, wire_end, _ = ends(start, sizes, interface)
+    udp, held, _, _ = outer_udp(buf, at, held_end, wire_end)
+    if be16(buf, udp) != gtp.GTP_C_PORT and be16(buf, udp + 2) != gtp.GTP_C_PORT:
+        return NO_ROW, NOWHERE
+    message = udp + UDP_BYTES
+    end = udp + be16(buf, udp + 4) if message <= held else 0
+    if end < message or end > held:
+        state[st.CUT_SIGNALS] += 1
+        return NO_ROW, NOWHERE
+    clear(row)
+    row["src_hi"], row["src_lo"] = source(buf, at)
+    row["dst_hi"], row["dst_lo"] = destination(buf, at)
+    row["src_port"] = be16(buf, udp)
+    row["dst_port"] = be16(buf, udp + 2)
+    row["teid"] = 0
+    row["endpoint"] = message
+    row["fragment"] = end - message
+    row["code"] = verdict.NONE
+    row["flags"] = PACKET_SIGNALLING
+    state[st.SIGNALS] += 1
+    return ROW, message
 
 
 @leaf

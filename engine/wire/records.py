@@ -6,7 +6,7 @@ from engine.jit import i8s, kernel, rows, u1s
 from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
 from engine.units import NS_PER_S
 from engine.wire import state as st
-from engine.wire.frame import AGAIN, HELD_MAX, ROW, keep_frame, take_frame
+from engine.wire.frame import AGAIN, DATAGRAM, HELD_MAX, ROW, keep_frame, signal, take_frame
 from engine.wire.loads import file32
 
 
@@ -54,9 +54,14 @@ def walk_records(
         result, network, payload, fault = take_frame(
             buf, start, (held, wire), interface, packets[count], endpoints, tally, state
         )
-        if result == AGAIN:
-            status = st.GROW
-            break
+        if result != ROW:
+            if result == AGAIN:
+                status = st.GROW
+                break
+            if result == DATAGRAM:
+                result, payload = signal(
+                    buf, start, (held, wire), interface, network, packets[count], state
+                )
         if keep and (result == ROW or fault):
             place = (network, payload, fault)
             packet = count if result == ROW else -1

@@ -34,10 +34,16 @@ TIME_NS = 13
 """time of the frame before, after clamping"""
 REGRESSIONS = 14
 CUT = 15
+WANT_SIGNALS = 16
+"""1 where GTP-C datagrams are to become rows, too"""
+SIGNALS = 17
+"""in, out: rows of GTP-C datagrams written"""
 STAMP_NS = 18
 """the time stamp of the frame at hand, or one of the two below"""
 KEPT = 19
 """FRAME rows written in this call"""
+CUT_SIGNALS = 20
+"""GTP-C datagrams of which the capture holds only a part, or only the first fragment"""
 
 NO_STAMP = -(1 << 63)
 """the frame carries none (pcapng simple packet)"""
@@ -73,6 +79,15 @@ BAD_INTERFACE = 8
 """pcapng: a packet of an interface that was not declared"""
 LONG_BLOCK = 9
 """pcapng: a packet block larger than any packet needs"""
+
+WORDS = {
+    BAD_CAPLEN: "captured length that cannot be",
+    BAD_BLOCK: "block length that cannot be",
+    BAD_TRAILER: "block whose two lengths differ",
+    BAD_INTERFACE: "packet of an interface that was not declared",
+    LONG_BLOCK: "packet block longer than any packet needs",
+}
+"""what to say of those that end the reading"""
 
 # Behind the places above: counts by drop code and by GTP-U message type.
 MALFORMED = 24

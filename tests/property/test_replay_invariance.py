@@ -1,6 +1,5 @@
 """One capture, one bill: however it is read, cut into files, batched or sharded."""
 
-import functools
 import json
 import sys
 from importlib.resources import files
@@ -112,11 +111,16 @@ def bill(folder: Path, *names: str, workers: int = 1, **capture: int) -> Documen
         events=str(folder / "events.jsonl"),
         workers=workers,
     )
+    opened: list[str] = []
+
+    def small(path: str, *arguments: Any, **fields: Any) -> Capture:
+        opened.append(path)
+        return Capture(path, *arguments, **fields, **capture)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sys.modules["engine.replay.run"], "Capture", functools.partial(Capture, **capture)
-        )
+        patch.setattr(sys.modules["engine.replay.setup"], "Capture", small)
         report = run(options)
+    assert sorted(opened) == sorted(options.captures)  # or the sizes would have been nobody's
     assert report.faults == []
     assert len([n for n in report.warnings if n.startswith("refused: charge")]) == 1
     document = report.document

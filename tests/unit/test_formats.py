@@ -17,11 +17,13 @@ COUNTERS = {name: number for number, name in enumerate(C_FIELDS, 10_000)}
 
 def sim(number: int, **changes: Any) -> dict[str, Any]:
     fields = {
+        "code": f"hdo{number}",
         "iccid": None,
         "imsi": f"44010{number:010}",
         "msisdn": None,
         "contract": f'hdd "{number}", Ltd.\nTokyo',
         "address": "10.1.0.1",
+        "rat_type": "EUTRAN",
         "up": COUNTERS,
         "down": {name: 2 * value for name, value in COUNTERS.items()},
         "grants": 1,
@@ -34,6 +36,9 @@ def sim(number: int, **changes: Any) -> dict[str, Any]:
         "rating_groups": [{"rating_group": 10, **RATED}],
     }
     return fields | changes
+
+
+SESSION = {"imsi": "440100000000000", "opened_ns": 1, "closed_ns": None, "tunnels": []}
 
 
 def document(sims: int = 2, tunnels: int = 1, **changes: Any) -> dict[str, Any]:
@@ -57,6 +62,7 @@ def document(sims: int = 2, tunnels: int = 1, **changes: Any) -> dict[str, Any]:
             {"teid": k, "destination": "192.0.2.1", "packets": 1, "inner_bytes": 100 + k}
             for k in range(tunnels)
         ],
+        "sessions": [SESSION],
         "timing": {"read_s": 0.5, "compile_s": 0.0, "process_s": 0.5, "packets_per_s": 3.0},
         **changes,
     }
@@ -81,6 +87,7 @@ def test_every_line_of_jsonl_is_a_record() -> None:
         "contract",
         "rating_group",
         "tunnel",
+        "session",
         "timing",
     ]
     made = document()
@@ -88,6 +95,7 @@ def test_every_line_of_jsonl_is_a_record() -> None:
     assert lines[2] == {"reason": "queue", **made["drops"]["queue"]}
     assert lines[3:5] == made["sims"]
     assert lines[7] == made["rating_groups"][0]
+    assert lines[9] == SESSION
     assert all(text.count("\n") == 1 for text in as_jsonl(document()))
 
 
@@ -145,6 +153,15 @@ def test_the_table_leaves_out_what_there_is_not() -> None:
     text = shown(document(drops={}, tunnels=0))
     assert "Dropped, by reason" not in text
     assert "Tunnels" not in text
+    assert "GTP-C" not in shown(document(sessions=[]))
+
+
+def test_the_table_says_how_many_sessions_were_followed() -> None:
+    """N4"""
+    assert "1 session of 1 SIM followed in GTP-C; 1 still open at the end." in shown(document())
+    ended = SESSION | {"closed_ns": 5}
+    text = shown(document(sessions=[ended, SESSION, ended | {"imsi": "2"}]))
+    assert "3 sessions of 2 SIMs followed in GTP-C; 1 still open at the end." in text
 
 
 def test_a_narrow_terminal_is_shown_less() -> None:
