@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine import clock, config, jit, layout
+from engine import clock, config, jit, words
 from engine.layout import PACKET, PACKET_GTP, PACKET_PORTS, V4_MAPPED, VERDICT, WORK, aligned_zeros
 from engine.pool.store import open_store
 from engine.runtime import Engine, store_options
+from engine.runtime.coupons import NEVER_NS
 from engine.subscribers import Book, Contract, Line
 
 Rows = npt.NDArray[Any]
@@ -132,13 +133,14 @@ def kernels(made: Engine) -> Process:
     settings = made.rates, made.profiles
 
     def one(batch: Rows) -> int:
-        verdicts: Rows = np.zeros(len(batch), VERDICT)
-        control[layout.CONTROL_NEXT] = control[layout.CONTROL_WORK] = 0
-        control[layout.CONTROL_EXEMPT] = 0
+        verdicts: Rows = np.empty(len(batch), VERDICT)
+        control[words.CONTROL_NEXT] = control[words.CONTROL_WORK] = 0
+        control[words.CONTROL_EXEMPT] = 0
+        control[words.CONTROL_BOUNDARY_NS] = NEVER_NS
         resolve(batch, *tables, exempt, work, verdicts, control)
-        count = int(control[layout.CONTROL_WORK])
-        shard.control[layout.CONTROL_NEXT] = 0
-        shard.control[layout.CONTROL_WORK] = count
+        count = int(control[words.CONTROL_WORK])
+        shard.control[words.CONTROL_NEXT] = 0
+        shard.control[words.CONTROL_WORK] = count
         meter(made.sims.rows, shard.sides.tables, settings, work[:count], shard.control)
         release(work, count, verdicts)
         return let_out(verdicts)

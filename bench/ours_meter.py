@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine import clock, config, jit, layout
+from engine import clock, config, jit, layout, words
 from engine.accounting.sims import SideTables
 from engine.datapath.meter import meter
 from engine.shaper.markers import mark_table
@@ -47,7 +47,7 @@ def _tables(sims: int) -> Tables:
         SideTables(2).tables,
         (rates, mark_table(settings)),
         layout.aligned_zeros(BATCH_ROWS, layout.WORK),
-        np.zeros(layout.CONTROL_WORDS, dtype=np.int64),
+        np.zeros(words.CONTROL_WORDS, dtype=np.int64),
     )
 
 
@@ -64,12 +64,12 @@ def _fill(batch: Rows, random: np.random.Generator, sims: int, time_ns: int) -> 
 def _meter(tables: Tables, batch: Rows) -> int:
     """Meter one batch; returns the ns that it took."""
     sims, sides, settings, _, control = tables
-    control[layout.CONTROL_NEXT] = 0
-    control[layout.CONTROL_WORK] = len(batch)
+    control[words.CONTROL_NEXT] = 0
+    control[words.CONTROL_WORK] = len(batch)
     begin_ns = clock.elapsed_ns()
     meter(sims, sides, settings, batch, control)
     took_ns = clock.elapsed_ns() - begin_ns
-    if control[layout.CONTROL_STOP] != layout.STOP_END:
+    if control[words.CONTROL_STOP] != words.STOP_END:
         raise SystemExit("bench: the kernel stopped, though every SIM holds enough")
     return took_ns
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from engine.jit import leaf
-from engine.layout import CHARGED_PACKET, CHARGED_SHIFT, CONTROL_SIDE_NEXT
+from engine.layout import CHARGED_PACKET, CHARGED_SHIFT
+from engine.words import CONTROL_SIDE_NEXT
 
 BYTES_MASK = CHARGED_PACKET - 1
 """the part of SIM.charged that counts bytes"""

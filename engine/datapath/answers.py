@@ -5,13 +5,8 @@ import numpy as np
 from engine import verdict
 from engine.accounting.counters import count_drop
 from engine.jit import leaf
-from engine.layout import (
-    CONTROL_DROPS,
-    SIM_DETACHED,
-    SIM_IN_SERVICE,
-    STOP_END,
-    WORK_CODE_SHIFT,
-)
+from engine.layout import SIM_DETACHED, SIM_IN_SERVICE, WORK_CODE_SHIFT
+from engine.words import CONTROL_DROPS, STOP_END
 
 
 @leaf

@@ -8,15 +8,9 @@ from engine.accounting.counters import count_charged, count_delay
 from engine.datapath.answers import decide, drop
 from engine.jit import leaf
 from engine.layout import (
-    CONTROL_CAPS,
-    CONTROL_EXEMPT_CHARGE,
-    CONTROL_EXEMPT_COUNT,
-    CONTROL_RATED_NEXT,
     SIM_COUPON_ON,
     SIM_EMPTY,
     SIM_WAITING,
-    STOP_END,
-    STOP_SLICE,
     WINDOW_DAYS,
     WORK_DOWNLINK,
     WORK_GROUP_SHIFT,
@@ -24,6 +18,14 @@ from engine.layout import (
 )
 from engine.shaper.window import jst_day, roll
 from engine.units import CREDIT_PER_BYTE
+from engine.words import (
+    CONTROL_CAPS,
+    CONTROL_EXEMPT_CHARGE,
+    CONTROL_EXEMPT_COUNT,
+    CONTROL_RATED_NEXT,
+    STOP_END,
+    STOP_SLICE,
+)
 
 
 @leaf

@@ -19,10 +19,6 @@ from engine.datapath.policed import police_exempt, police_packet
 from engine.jit import apart, i8s, kernel, leaf, prefetch, rows, tuple_of, unsigned
 from engine.layout import (
     CHARGED_PACKET,
-    CONTROL_NEXT,
-    CONTROL_POLICE,
-    CONTROL_STOP,
-    CONTROL_WORK,
     MARK_RATE,
     MARKER,
     RATE,
@@ -36,8 +32,6 @@ from engine.layout import (
     SIM_HELD,
     SIM_IN_SERVICE,
     SIM_WAITING,
-    STOP_ATTACH,
-    STOP_END,
     USAGE,
     WORK,
     WORK_CODE_SHIFT,
@@ -45,6 +39,14 @@ from engine.layout import (
     WORK_EXEMPT,
 )
 from engine.units import CREDIT_PER_BYTE
+from engine.words import (
+    CONTROL_NEXT,
+    CONTROL_POLICE,
+    CONTROL_STOP,
+    CONTROL_WORK,
+    STOP_ATTACH,
+    STOP_END,
+)
 
 AHEAD = 64
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""

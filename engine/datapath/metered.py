@@ -8,7 +8,6 @@ from engine.accounting.counters import count_charged, count_delay
 from engine.datapath.answers import decide, drop
 from engine.jit import leaf
 from engine.layout import (
-    CONTROL_WINDOW_SKIP,
     RATE_HIGH,
     RATE_RESTRICTED,
     RATE_SLOW,
@@ -17,13 +16,12 @@ from engine.layout import (
     SIM_EMPTY,
     SIM_REGULATED,
     SIM_WAITING,
-    STOP_END,
-    STOP_SLICE,
     WINDOW_DAYS,
     WORK_DOWNLINK,
 )
 from engine.shaper.window import jst_day, restricted, roll
 from engine.units import CREDIT_PER_BYTE
+from engine.words import CONTROL_WINDOW_SKIP, STOP_END, STOP_SLICE
 
 
 @leaf

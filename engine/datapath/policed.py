@@ -11,14 +11,8 @@ from engine.datapath.answers import drop
 from engine.datapath.exempted import count_restricting, exempt_charge, let_exempt_out
 from engine.datapath.metered import asks, let_out
 from engine.jit import leaf
-from engine.layout import (
-    CONTROL_POLICE,
-    RATE_HIGH,
-    SIM_BUCKET_SHIFT,
-    STOP_END,
-    STOP_SLICE,
-    WORK_DOWNLINK,
-)
+from engine.layout import RATE_HIGH, SIM_BUCKET_SHIFT, WORK_DOWNLINK
+from engine.words import CONTROL_POLICE, STOP_END, STOP_SLICE
 
 SCRATCH = 0
 """row of MARKER that is nobody's: a packet is coloured there first, as it may yet ask for a slice"""

@@ -16,8 +16,31 @@ from engine.layout import (
     ADDRESS_HOST,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
+    DOWNLINK,
+    FRAGMENT,
+    PACKET,
+    PACKET_FIRST,
+    PACKET_FRAGMENT,
+    PACKET_GTP,
+    RANGE,
+    TUNNEL,
+    TUNNEL_ASIDE,
+    TUNNEL_CHECKED,
+    TUNNEL_ELSEWHERE,
+    TUNNEL_OVER,
+    TUNNEL_SEEN,
+    UPLINK,
+    VERDICT,
+    WORK,
+    WORK_CODE_SHIFT,
+    WORK_DOWNLINK,
+    WORK_QUIET,
+)
+from engine.shaper.lookup import suspect
+from engine.words import (
     CONTROL_ASSUMED,
     CONTROL_BOUND,
+    CONTROL_BOUNDARY_NS,
     CONTROL_BYTES,
     CONTROL_DROPS,
     CONTROL_EXEMPT,
@@ -33,31 +56,12 @@ from engine.layout import (
     CONTROL_TUNNELS,
     CONTROL_TUNNELS_OVER,
     CONTROL_WORK,
-    DOWNLINK,
-    FRAGMENT,
-    PACKET,
-    PACKET_FIRST,
-    PACKET_FRAGMENT,
-    PACKET_GTP,
-    RANGE,
+    STOP_BOUNDARY,
     STOP_END,
     STOP_SUBSCRIBER,
     STOP_TUNNELS,
     STRAYS_MAX,
-    TUNNEL,
-    TUNNEL_ASIDE,
-    TUNNEL_CHECKED,
-    TUNNEL_ELSEWHERE,
-    TUNNEL_OVER,
-    TUNNEL_SEEN,
-    UPLINK,
-    VERDICT,
-    WORK,
-    WORK_CODE_SHIFT,
-    WORK_DOWNLINK,
-    WORK_QUIET,
 )
-from engine.shaper.lookup import suspect
 
 AHEAD = 12
 """packets between asking for a table row and reading it"""
@@ -124,6 +128,15 @@ def emit(work, control, packet, row, flags):  # type: ignore[no-untyped-def]
     control[CONTROL_BYTES] += packet[1]
 
 
+@inlined
+def no_leg(verdicts, packet, code):  # type: ignore[no-untyped-def]
+    """The verdict on a packet that makes no work: it does not leave through anybody's queue."""
+    v = verdicts[unsigned(packet[0])]
+    v["departure_ns"] = 0
+    v["code"] = code
+    v["charged_bytes"] = 0
+
+
 @leaf
 def lose(verdicts, control, packet, code):  # type: ignore[no-untyped-def]
     """Drop a packet that no SIM can be named for."""
@@ -133,7 +146,7 @@ def lose(verdicts, control, packet, code):  # type: ignore[no-untyped-def]
     control[CONTROL_DROPS + 2 * code + 1] += packet[1]
     control[CONTROL_PACKETS] += 1
     control[CONTROL_BYTES] += packet[1]
-    verdicts[packet[0]]["code"] = code
+    no_leg(verdicts, packet, code)
 
 
 @inlined
@@ -204,6 +217,7 @@ def settle(p, state, verdicts, control, packet):  # type: ignore[no-untyped-def]
     """
     if state & TUNNEL_ASIDE:
         control[CONTROL_NOT_USER] += 1
+        no_leg(verdicts, packet, np.int64(verdict.NONE))
     else:
         code = np.int64(p["code"])
         lose(verdicts, control, packet, code if code != 0 else np.int64(verdict.DROP_TEID))
@@ -282,6 +296,7 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
     code = np.int64(p["code"]) << WORK_CODE_SHIFT
     if source < 0 and destination < 0:
         control[CONTROL_NOT_USER] += 1
+        no_leg(verdicts, packet, np.int64(verdict.NONE))
     if source >= 0:
         emit(work, control, packet, np.int64(addresses[unsigned(source)]["row"]), UPLINK | code)
     if destination >= 0:
@@ -320,15 +335,20 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
 
     packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: int64[m, 4]; exempt: as
     for `classify`; work: WORK[2n], filled up to control[CONTROL_WORK]; verdicts: VERDICT[n], written for
-    packets of nobody.
+    packets that make no work.
     Ends with control[CONTROL_STOP] at STOP_END, or stops before packet control[CONTROL_NEXT] for the
     caller to make room for a tunnel or a SIM, and is then called again.
     """
     count = len(packets)
+    boundary_ns = control[CONTROL_BOUNDARY_NS]
     for k in range(control[CONTROL_NEXT], count):
         if k + AHEAD < count:
             look_ahead(packets[unsigned(k + AHEAD)], tunnels, addresses)
         p = packets[unsigned(k)]
+        if np.int64(p["time_ns"]) >= boundary_ns:
+            control[CONTROL_NEXT] = k
+            control[CONTROL_STOP] = STOP_BOUNDARY
+            return
         packet = (np.int64(k), np.int64(p["length"]))
         control[CONTROL_NOW_NS] = max(control[CONTROL_NOW_NS], np.int64(p["time_ns"]))
         leg = control[CONTROL_WORK]

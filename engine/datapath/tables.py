@@ -11,15 +11,8 @@ import numpy.typing as npt
 
 from engine import layout
 from engine.jit import i8, i8s, inlined, kernel, rows, unsigned
-from engine.layout import (
-    ADDRESS,
-    ADDRESS_HOST,
-    ADDRESS_PREFIX,
-    ANY_ENDPOINT,
-    CONTROL_STRAYS,
-    TUNNEL,
-    TUNNEL_SEEN,
-)
+from engine.layout import ADDRESS, ADDRESS_HOST, ADDRESS_PREFIX, ANY_ENDPOINT, TUNNEL, TUNNEL_SEEN
+from engine.words import CONTROL_STRAYS
 
 Rows = npt.NDArray[Any]
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from engine.layout import CONTROL_NOT_USER
 from engine.replay.learnt import LISTED_MAX, Learner
 from engine.runtime import Engine
 from engine.signalling.sessions import Session
 from engine.wire.capture import Capture
+from engine.words import CONTROL_NOT_USER
 
 REFUSALS = {
     "unknown": "are of SIMs that nobody has entered; their packets are billed by address, if at all",

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import AttachError, SignallingError
-from engine.layout import CONTROL_ASSUMED, PACKET_SIGNALLING, TUNNEL_ASIDE, TUNNEL_OVER
+from engine.layout import PACKET_SIGNALLING, TUNNEL_ASIDE, TUNNEL_OVER
 from engine.runtime import Engine
 from engine.signalling.codec import decode
 from engine.signalling.follower import Follower
 from engine.signalling.sessions import Change, Learnt, Session, Tunnel
 from engine.wire.signals import Signal, Signals
+from engine.words import CONTROL_ASSUMED
 
 Rows = npt.NDArray[Any]
 Key = tuple[int, str]

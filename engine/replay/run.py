@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine import clock, jit, verdict
 from engine.errors import CaptureError
-from engine.layout import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
 from engine.replay import followed
 from engine.replay.ahead import DEPTH, DEPTH_KEPT, Ahead
 from engine.replay.learnt import Learner
@@ -27,6 +26,7 @@ from engine.subscribers import Event
 from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
 from engine.wire.merge import merge, merge_kept
+from engine.words import CONTROL_NOT_USER, CONTROL_TUNNELS_OVER
 
 if TYPE_CHECKING:
     from engine.replay.outputs import Outputs

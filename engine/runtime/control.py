@@ -10,12 +10,7 @@ from engine.accounting.sims import SimTable
 from engine.calendar import month_of
 from engine.config import Exempt, Settings
 from engine.errors import UsageError
-from engine.layout import (
-    CONTROL_NOW_NS,
-    SIM_ATTACHED,
-    SIM_COUPON_ON,
-    SIM_IN_SERVICE,
-)
+from engine.layout import SIM_ATTACHED, SIM_COUPON_ON, SIM_IN_SERVICE
 from engine.pool.store import LineNews
 from engine.runtime import events
 from engine.runtime.access import Access
@@ -32,6 +27,7 @@ from engine.shaper.exempt import ExemptTable, RatingGroups
 from engine.subscribers import Book, Event, actions
 from engine.subscribers.effects import LineResumed
 from engine.wire.addresses import parse_prefix
+from engine.words import CONTROL_NOW_NS
 
 Rows = npt.NDArray[Any]
 

@@ -15,21 +15,7 @@ from engine.config import Settings
 from engine.datapath.classify import free_fragments
 from engine.datapath.resolve import resolve
 from engine.errors import UsageError
-from engine.layout import (
-    CONTROL_EXEMPT,
-    CONTROL_NEXT,
-    CONTROL_STOP,
-    CONTROL_SUBSCRIBED,
-    CONTROL_WORDS,
-    CONTROL_WORK,
-    PACKET,
-    STOP_ATTACH,
-    STOP_END,
-    STOP_SUBSCRIBER,
-    VERDICT,
-    WORK,
-    aligned_zeros,
-)
+from engine.layout import PACKET, VERDICT, WORK, aligned_zeros
 from engine.pool.store import CouponStore, StoreOptions, open_store
 from engine.runtime import events, report
 from engine.runtime.bookkeeper import Bookkeeper
@@ -46,6 +32,19 @@ from engine.shaper.exempt import RatingGroups
 from engine.shaper.markers import mark_table
 from engine.units import NS_PER_S
 from engine.wire.endpoints import Endpoints
+from engine.words import (
+    CONTROL_BOUNDARY_NS,
+    CONTROL_EXEMPT,
+    CONTROL_NEXT,
+    CONTROL_STOP,
+    CONTROL_SUBSCRIBED,
+    CONTROL_WORDS,
+    CONTROL_WORK,
+    STOP_ATTACH,
+    STOP_BOUNDARY,
+    STOP_END,
+    STOP_SUBSCRIBER,
+)
 
 Rows = npt.NDArray[Any]
 
@@ -140,7 +139,7 @@ class Engine(Control):
 
         When it returns, every slice that the batch used is durable in the coupon database (D9).
         """
-        verdicts = np.zeros(np.size(batch), dtype=VERDICT)
+        verdicts = np.empty(np.size(batch), dtype=VERDICT)  # the kernels write every row
         self.account(batch, verdicts)
         return verdicts
 
@@ -179,15 +178,11 @@ class Engine(Control):
         if day_ns <= first_ns:
             self.usage.pass_day(self.now_ns, first_ns)
             return begin
-        boundary_ns = min(month_ns, event_ns, day_ns)
-        times = packets["time_ns"][begin:]
-        end = len(packets)
-        if int(times.max()) >= boundary_ns:
-            end = begin + int(np.argmax(times >= boundary_ns))
-        self._run(packets[begin:end], None if verdicts is None else verdicts[begin:end])
-        return end
+        self.control[CONTROL_BOUNDARY_NS] = min(month_ns, event_ns, day_ns)
+        return begin + self._run(packets[begin:], None if verdicts is None else verdicts[begin:])
 
-    def _run(self, packets: Rows, verdicts: Rows | None) -> None:
+    def _run(self, packets: Rows, verdicts: Rows | None) -> int:
+        """Meter the packets up to CONTROL_BOUNDARY_NS; how many those are."""
         if len(self._work) < 2 * len(packets):
             self._work = aligned_zeros(2 * len(packets), WORK)
             self._unwanted = aligned_zeros(len(packets), VERDICT)
@@ -200,22 +195,25 @@ class Engine(Control):
         while True:
             tables = sessions.tunnels, sessions.addresses, sessions.nets, exempt
             resolve(packets, *tables, work, lost, control)
-            if control[CONTROL_STOP] == STOP_END:
+            stop = int(control[CONTROL_STOP])
+            if stop == STOP_END or stop == STOP_BOUNDARY:
                 break
-            if control[CONTROL_STOP] == STOP_SUBSCRIBER:
+            if stop == STOP_SUBSCRIBER:
                 packet = packets[int(control[CONTROL_NEXT])]
                 direction = int(control[CONTROL_SUBSCRIBED])
                 self.population.add_subscriber(packet, direction, self.now_ns, self.coupon_ns)
             else:
                 sessions.make_room()
+        end = int(control[CONTROL_NEXT])
         self.population.enter()
         count = int(control[CONTROL_WORK])
         job = Job(
             (self.rates, self.profiles), verdicts, int(control[CONTROL_EXEMPT]), self._on_stop
         )
-        self._meter(packets, work[:count], job)
+        self._meter(packets[:end], work[:count], job)
         if self.watch is not None:
-            self.watch(packets, work[:count], lost)
+            self.watch(packets[:end], work[:count], lost[:end])
+        return end
 
     def _meter(self, packets: Rows, work: Rows, job: Job) -> None:
         """Have the shards meter the work of these packets; the answers stand in it then."""

@@ -158,15 +158,20 @@ class Population:
         return state
 
     def add_subscriber(self, packet: Any, direction: int, now_ns: int, coupon_ns: int) -> None:
-        """The first packet of a `--ue-net` address: it becomes a SIM of the default plan, to be entered."""
+        """The first packet of a `--ue-net` address: it becomes a SIM of the default plan, to be entered.
+
+        Where it is one that a session had in the meantime, the SIM of before has it back.
+        """
         end = "src" if direction == UPLINK else "dst"
         hi, lo = int(packet[f"{end}_hi"]), int(packet[f"{end}_lo"])
         address = format_address(hi, lo)
-        plan = self.settings.default_plan
-        contract = self.add_contract(address, plan, None, now_ns, coupon_ns)
-        line = self.add_line(contract, Line(code=address))
-        line.address = address
-        line.bound = Binding((address,))
+        line = self.book.known(address)
+        if line is None:
+            plan = self.settings.default_plan
+            contract = self.add_contract(address, plan, None, now_ns, coupon_ns)
+            line = self.add_line(contract, Line(code=address))
+            line.address = address
+            line.bound = Binding((address,))
         self._sessions.bind_halves(hi, lo, line.row, ADDRESS_HOST)
 
     # --- what others say --------------------------------------------------------------------------

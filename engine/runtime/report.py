@@ -6,16 +6,13 @@ from engine import verdict
 from engine.accounting.sims import slow_bytes_of
 from engine.calendar import day_of
 from engine.errors import LedgerError
-from engine.layout import (
+from engine.layout import DOWNLINK, SIM_COUPON_ON, SIM_IN_SERVICE, UPLINK
+from engine.words import (
     CONTROL_BYTES,
     CONTROL_DROPS,
     CONTROL_LOST_BYTES,
     CONTROL_LOST_PACKETS,
     CONTROL_PACKETS,
-    DOWNLINK,
-    SIM_COUPON_ON,
-    SIM_IN_SERVICE,
-    UPLINK,
 )
 
 if TYPE_CHECKING:

@@ -22,10 +22,6 @@ from engine.layout import (
     ADDRESS_PREFIX,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
-    CONTROL_BOUND,
-    CONTROL_PACKETS,
-    CONTROL_STRAYS,
-    CONTROL_TUNNELS,
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
     TUNNEL_SEEN,
@@ -33,6 +29,7 @@ from engine.layout import (
 from engine.runtime.lines import Binding, Tunnel
 from engine.wire.addresses import format_address, parse_address, parse_prefix
 from engine.wire.endpoints import Endpoints
+from engine.words import CONTROL_BOUND, CONTROL_PACKETS, CONTROL_STRAYS, CONTROL_TUNNELS
 
 Rows = npt.NDArray[Any]
 
@@ -158,7 +155,7 @@ class Sessions:
         self._lend(teid)
 
     def set_aside(self, teid: int, receiver: str, state: int) -> None:
-        """A tunnel of no session, which says itself what becomes of its packets: TUNNEL_ASIDE, TUNNEL_OVER."""
+        """A tunnel of no session says itself what becomes of its packets: TUNNEL_ASIDE, TUNNEL_OVER."""
         self._set_tunnel(self.endpoints.intern(*parse_address(receiver)), teid, -1, state)
 
     def make_room(self) -> None:

@@ -13,7 +13,8 @@ from engine.config import Exempt, Settings
 from engine.datapath.meter import meter
 from engine.datapath.release import release
 from engine.errors import UsageError
-from engine.layout import (
+from engine.shaper.exempt import RatingGroups
+from engine.words import (
     CONTROL_CAPS,
     CONTROL_EXEMPT_CHARGE,
     CONTROL_EXEMPT_COUNT,
@@ -27,7 +28,6 @@ from engine.layout import (
     CONTROL_WORK,
     STOP_END,
 )
-from engine.shaper.exempt import RatingGroups
 
 Rows = npt.NDArray[Any]
 OnStop = Callable[[int, Any], None]

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from engine import clock
 from engine.accounting.sims import SimTable
 from engine.calendar import day_of, day_start_ns
-from engine.layout import CONTROL_NOW_NS
 from engine.runtime.coupons import NEVER_NS
 from engine.runtime.lines import LineBook, LineState
 from engine.runtime.quota import Quota
 from engine.runtime.shards import Shards
 from engine.runtime.windows import Windows
 from engine.units import NS_PER_S
+from engine.words import CONTROL_NOW_NS
 
 Rows = npt.NDArray[Any]
 

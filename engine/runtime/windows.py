@@ -13,16 +13,12 @@ import numpy.typing as npt
 from engine.accounting.counters import side_of
 from engine.accounting.sims import SimTable
 from engine.calendar import day_of
-from engine.layout import (
-    CONTROL_SIDE_NEXT,
-    CONTROL_WINDOW_SKIP,
-    SIM_REGULATED,
-    WINDOW_DAYS,
-)
+from engine.layout import SIM_REGULATED, WINDOW_DAYS
 from engine.pool.store import CouponStore
 from engine.runtime.lines import LineState
 from engine.runtime.shards import Shards
 from engine.shaper.window import add_all
+from engine.words import CONTROL_SIDE_NEXT, CONTROL_WINDOW_SKIP
 
 Rows = npt.NDArray[Any]
 

@@ -10,15 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.config import Limit, Settings
-from engine.layout import (
-    DOWNLINK,
-    RATE,
-    RATE_HIGH,
-    RATE_RESTRICTED,
-    RATE_SLOW,
-    RATE_STATES,
-    UPLINK,
-)
+from engine.layout import DOWNLINK, RATE, RATE_HIGH, RATE_RESTRICTED, RATE_SLOW, RATE_STATES, UPLINK
 from engine.units import CREDIT_PER_BYTE, NS_PER_MS, NS_PER_S
 
 WAIT_NS_MAX = 120 * NS_PER_S

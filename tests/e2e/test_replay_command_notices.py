@@ -8,8 +8,8 @@ import pytest
 
 from engine import jit
 from engine.cli import captures
-from engine.layout import CONTROL_STRAYS, STRAYS_MAX
 from engine.runtime import Engine
+from engine.words import CONTROL_STRAYS, STRAYS_MAX
 from tests.support import packets
 from tests.support.command import MS, NET, call, frame, spawn, write
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from engine.layout import CONTROL_BYTES
 from engine.replay import Options, run
 from engine.runtime import Engine
 from engine.runtime.report import BYTE_CLASSES
 from engine.wire.capture import Capture
+from engine.words import CONTROL_BYTES
 from tests.support import packets
 from tests.support.command import MS, call, frame, write
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from engine.errors import AttachError, RefusedError, UsageError
-from engine.layout import CONTROL_STRAYS
 from engine.pool.store import open_store
 from engine.runtime import Engine
 from engine.units import MB
+from engine.words import CONTROL_STRAYS
 from tests.support.gateway import (
     DEC_1,
     SERVER,

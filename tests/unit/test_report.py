@@ -5,7 +5,11 @@ import re
 import pytest
 
 from engine.errors import LedgerError
-from engine.layout import (
+from engine.runtime import Engine
+from engine.runtime.report import BYTE_CLASSES
+from engine.units import MB
+from engine.verdict import CODES, FORWARD_MAX, NAMES, NONE
+from engine.words import (
     CONTROL_BYTES,
     CONTROL_CAPS,
     CONTROL_DROPS,
@@ -13,10 +17,6 @@ from engine.layout import (
     CONTROL_LOST_PACKETS,
     CONTROL_PACKETS,
 )
-from engine.runtime import Engine
-from engine.runtime.report import BYTE_CLASSES
-from engine.units import MB
-from engine.verdict import CODES, FORWARD_MAX, NAMES, NONE
 from tests.support.gateway import (
     DNS,
     MS,

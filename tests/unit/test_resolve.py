@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 
-from engine.layout import (
-    CONTROL_STRAYS,
-    CONTROL_TUNNELS_OVER,
-    PACKET,
-    PACKET_GTP,
-    STRAYS_MAX,
-)
+from engine.layout import PACKET, PACKET_GTP
 from engine.units import MB
 from engine.verdict import DROP_IHL, DROP_LEN
 from engine.wire.addresses import parse_address
+from engine.words import CONTROL_STRAYS, CONTROL_TUNNELS_OVER, STRAYS_MAX
 from tests.conftest import JIT_OFF
 from tests.support.gateway import (
     SERVER,

@@ -3,10 +3,10 @@
 import pytest
 
 from engine.errors import UsageError
-from engine.layout import CONTROL_STRAYS
 from engine.runtime.lines import binding_of
 from engine.runtime.sessions import check_binding
 from engine.units import MB
+from engine.words import CONTROL_STRAYS
 from tests.support.gateway import (
     SERVER,
     T0,

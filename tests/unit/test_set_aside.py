@@ -7,16 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from engine import verdict
-from engine.layout import (
-    CONTROL_ASSUMED,
-    CONTROL_NOT_USER,
-    PACKET,
-    PACKET_GTP,
-    TUNNEL_ASIDE,
-    TUNNEL_OVER,
-)
+from engine.layout import PACKET, PACKET_GTP, TUNNEL_ASIDE, TUNNEL_OVER
 from engine.runtime import Engine
 from engine.wire.addresses import parse_address
+from engine.words import CONTROL_ASSUMED, CONTROL_NOT_USER
 from tests.support.packets import PGW, SERVER, SGW, TIME_NS, UE
 
 IMSI = "440100000000001"

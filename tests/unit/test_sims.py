@@ -7,8 +7,6 @@ from engine.layout import (
     CACHE_LINE,
     CHARGED_PACKET,
     CHARGED_SHIFT,
-    CONTROL_BYTES,
-    CONTROL_PACKETS,
     DOWNLINK,
     PAGE_BYTES,
     SIM,
@@ -16,6 +14,7 @@ from engine.layout import (
     aligned_zeros,
 )
 from engine.units import IP_LENGTH_MAX, MB
+from engine.words import CONTROL_BYTES, CONTROL_PACKETS
 from tests.support.gateway import MS, SERVER, T0, UE, book, gateway, line, packet, play, sim, train
 
 

@@ -9,12 +9,11 @@ from engine.layout import (
     ADDRESS_HOST,
     ADDRESS_PREFIX,
     ANY_ENDPOINT,
-    CONTROL_STRAYS,
-    CONTROL_WORDS,
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
     TUNNEL_SEEN,
 )
+from engine.words import CONTROL_STRAYS, CONTROL_WORDS
 
 CROWD = 192
 """entries in a table of 256 places: three quarters, so that many collide"""

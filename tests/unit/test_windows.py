@@ -9,10 +9,10 @@ import pytest
 
 from engine import clock
 from engine.errors import PoolError, PoolUnavailable
-from engine.layout import CONTROL_SIDE_NEXT
 from engine.pool.store import CouponStore, StoreOptions, open_store
 from engine.runtime import Engine, usage
 from engine.subscribers import Book, Contract, Line
+from engine.words import CONTROL_SIDE_NEXT
 from tests.support.gateway import PLAN, UE_2, S, gateway, packet
 from tests.support.live import answered, busy
 from tests.support.restriction import SIZE, at, regulated, rules, sent, started
