@@ -27,6 +27,11 @@ COMMANDS = {
         "Bill a capture on inner IP, outer IP, frame and L4 payload, side by side.",
     ),
     "gen": ("engine.cli.gen", "Write a scenario of the LTE side as a capture."),
+    "sim": (
+        "engine.cli.sim",
+        "Drive a live gateway as the LTE side does, and check it from outside.",
+    ),
+    "serve": ("engine.cli.serve", "A live gateway: P-GW and GGSN over UDP."),
     "pool": (
         "engine.cli.pool",
         "The coupon database: buy, switch, look, and prove that it adds up.",
@@ -34,6 +39,10 @@ COMMANDS = {
     "subscribers": (
         "engine.cli.subscribers",
         "The contract book: who may attach, with which plan and options, until when.",
+    ),
+    "service": (
+        "engine.cli.service",
+        "An engine for other programs over ZeroMQ and msgpack; keys for it.",
     ),
     "config": ("engine.cli.config", "Check, describe and show configurations."),
     "doctor": ("engine.cli.doctor", "Look at what this machine has, and compile the kernels."),

@@ -6,11 +6,12 @@ from engine.errors import ServiceError
 from engine.service.protocol import (
     ID_FORGOTTEN,
     ID_REUSED,
+    OUT_OF_ORDER,
     TOO_MANY_CLIENTS,
     UNKNOWN_CLIENT,
     Request,
 )
-from engine.service.replies import Replies
+from engine.service.replies import ENTRY_BYTES, Replies
 
 
 def ask(number: int, client: str = "a", body: bytes = b"") -> Request:
@@ -43,6 +44,26 @@ def test_an_id_is_not_used_for_something_else() -> None:
     assert refusal(replies, ask(0, body=b"other")) == ID_REUSED
 
 
+def test_the_order_of_arguments_is_not_content() -> None:
+    """F9"""
+    replies = Replies()
+    replies.greet("a")
+    replies.keep(Request("a", 0, "switch", {"line": "1", "on": True}), [b"x"])
+    assert replies.find(Request("a", 0, "switch", {"on": True, "line": "1"})) == [b"x"]
+    assert refusal(replies, Request("a", 0, "switch", {"on": False, "line": "1"})) == ID_REUSED
+    assert refusal(replies, Request("a", 0, "suspend", {"on": True, "line": "1"})) == ID_REUSED
+
+
+def test_a_request_waits_for_the_one_that_it_comes_after() -> None:
+    """F8: nothing overtakes what was lost on the way."""
+    replies = Replies()
+    replies.greet("a")
+    later = Request("a", 1, "process", {}, b"", 0)
+    assert refusal(replies, later) == OUT_OF_ORDER
+    replies.keep(ask(0), [b"x"])
+    assert replies.find(later) is None
+
+
 def test_a_stranger_is_told_to_say_hello() -> None:
     assert refusal(Replies(), ask(0)) == UNKNOWN_CLIENT
 
@@ -57,17 +78,17 @@ def test_what_is_forgotten_is_never_done_again() -> None:
     assert refusal(replies, ask(3)) == ID_FORGOTTEN
     assert replies.find(ask(1)) == [b"x"]
     assert replies.find(ask(6)) is None
-    assert replies.kept_bytes == 2
+    assert replies.kept_bytes == 2 + 2 * ENTRY_BYTES
 
 
 def test_answers_have_a_bound_in_bytes() -> None:
     """B74: the quietest client loses its answers first."""
-    replies = Replies(bytes_max=100)
+    replies = Replies(bytes_max=100 + ENTRY_BYTES)
     for name in ("a", "b"):
         replies.greet(name)
         replies.find(ask(0, client=name))
         replies.keep(ask(0, client=name), [bytes(60)])
-    assert replies.kept_bytes == 60
+    assert replies.kept_bytes == 60 + ENTRY_BYTES
     assert refusal(replies, ask(0, client="a")) == ID_FORGOTTEN
     assert replies.find(ask(0, client="b")) == [bytes(60)]
     replies.keep(ask(1, client="b"), [bytes(101)])
