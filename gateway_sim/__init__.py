@@ -6,7 +6,7 @@ scapy (GPL-2.0-only) is imported in `gateway_sim.codec` alone, when the first he
 from gateway_sim.attacks import expected
 from gateway_sim.books import write_events, write_subscribers
 from gateway_sim.estimate import Estimate, estimate
-from gateway_sim.generate import Summary, generate
+from gateway_sim.generate import Summary, check_sends, generate
 from gateway_sim.loader import load, titles
 from gateway_sim.scenario import Scenario
 
@@ -14,6 +14,7 @@ __all__ = [
     "Estimate",
     "Scenario",
     "Summary",
+    "check_sends",
     "estimate",
     "expected",
     "generate",

@@ -1,5 +1,6 @@
 """A TOML file under strict reading: all its faults come out at once, each with its line."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from gateway_sim.reader import Fault, Reader
 
 FILE_BYTES_MAX = 64 << 20
 FAULTS_SHOWN = 50
+_AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)$")
 
 
 class Document:
@@ -29,14 +31,20 @@ class Document:
                 held = file.read(FILE_BYTES_MAX + 1)
             if len(held) > FILE_BYTES_MAX:
                 raise ConfigError(f"{path}: is larger than {FILE_BYTES_MAX} bytes: no scenario")
-            return cls(path, held.decode())
+            # A byte order mark is what Windows editors leave; TOML 1.0 does not know it.
+            return cls(path, held.decode("utf-8-sig"))
         except OSError as error:
-            what: object = error.strerror
+            place, what = "", str(error.strerror)
         except RecursionError:
-            what = "tables or lists inside each other too deep"
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            what = error
-        raise ConfigError(f"{path}: cannot be read as TOML: {what}")
+            place, what = "", "tables or lists inside each other too deep"
+        except UnicodeDecodeError as error:
+            line = held.count(b"\n", 0, error.start) + 1
+            place, what = f":{line}", f"not UTF-8 (byte offset {error.start})"
+        except tomllib.TOMLDecodeError as error:
+            place, what = _syntax(error)
+        except ValueError:
+            place, what = "", "an integer of too many digits"
+        raise ConfigError(f"{path}{place}: cannot be read as TOML: {what}")
 
     def finish(self) -> None:
         """ConfigError with one line `FILE:LINE: key: what` a fault, where there is any."""
@@ -50,3 +58,10 @@ class Document:
         if len(self.faults) > FAULTS_SHOWN:
             shown.append(f"{self.path}: and {len(self.faults) - FAULTS_SHOWN} more faults")
         raise ConfigError("\n".join(shown))
+
+
+def _syntax(error: tomllib.TOMLDecodeError) -> tuple[str, str]:
+    """Where the parser stopped, as `:LINE` (at the end of the file: nothing), and what it says."""
+    message = str(error).encode("ascii", "backslashreplace").decode()
+    found = _AT_LINE.search(message)
+    return (f":{found[1]}", message[: found.start()]) if found else ("", message)

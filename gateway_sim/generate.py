@@ -55,6 +55,15 @@ class Portion(NamedTuple):
     frames: list[Frames]
 
 
+def check_sends(scenario: Scenario) -> None:
+    """ConfigError where a capture of the scenario would be empty."""
+    if not scenario.attacks and not any(line.activities for line in scenario.lines()):
+        raise ConfigError(
+            f"{scenario.path or scenario.name}: nothing in it sends packets: no activity, no attack; "
+            "a scenario with steps is run by pktoll sim"
+        )
+
+
 def generate(
     scenario: Scenario,
     target: str | Path | BinaryIO,
@@ -68,11 +77,7 @@ def generate(
     With `packets_max` the capture ends after so many packets of users. `progress` is told of the
     time, in ns since 1970, up to which the capture has come.
     """
-    if not scenario.attacks and not any(line.activities for line in scenario.lines()):
-        raise ConfigError(
-            f"{scenario.path or scenario.name}: nothing in it sends packets: no activity, no attack; "
-            "a scenario with steps is run by pktoll sim"
-        )
+    check_sends(scenario)
     if isinstance(target, str | Path):
         with open(target, "wb", buffering=0) as file:
             return generate(

@@ -11,7 +11,7 @@ from engine.errors import ConfigError
 from gateway_sim.attacks import KINDS
 from gateway_sim.document import Document
 from gateway_sim.population import Numbers, population
-from gateway_sim.reader import Reader
+from gateway_sim.reader import Fault, Reader, shown
 from gateway_sim.scenario import (
     EUTRAN,
     TCP,
@@ -46,6 +46,9 @@ _VERBS: dict[str, dict[str, type[str] | type[bool] | type[int]]] = {
 TEID_MAX = (1 << 32) - 1
 BYTES_MAX = 1 << 50
 RATE_MAX = 1_000_000
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+LATEST = datetime(2105, 1, 1, tzinfo=UTC)
+"""a capture counts its seconds from 1970 in 32 bits; a scenario lasts up to 100 days"""
 
 
 def names() -> list[str]:
@@ -84,6 +87,7 @@ def load(scenario: str | Path) -> Scenario:
     if not document.faults:
         _check_unique(result, document.top)
         _check_together(result, document.top)
+        _check_events(result, document.top)
     document.finish()
     return result
 
@@ -91,16 +95,9 @@ def load(scenario: str | Path) -> Scenario:
 def _scenario(top: Reader, path: Path) -> Scenario:
     title = top.text("title", path.stem)
     seed = top.number("seed", 0, (1 << 63) - 1)
-    start = top.take("start", datetime)
-    if start.tzinfo is None:
-        if "start" in top.table:
-            top.fault("start", "needs an offset, such as +09:00")
-        start = datetime(2013, 11, 5, tzinfo=UTC)
-    clock = Clock.starting(start, top.number("duration_s", 1, 100 * 86_400))
-    network = top.table_of("network")
-    sgw, pgw = network.address("sgw", 4), network.address("pgw", 4)
-    network.done()
-    servers = {server.name: server for server in map(_server, top.tables("server"))}
+    clock = Clock.starting(_start(top), top.number("duration_s", 1, 100 * 86_400))
+    sgw, pgw = _network(top.table_of("network"))
+    servers = _servers(top)
     contracts = [_contract(reader, servers, clock) for reader in top.tables("contract")]
     numbers = Numbers(seed)
     for reader in top.tables("population"):
@@ -124,6 +121,39 @@ def _scenario(top: Reader, path: Path) -> Scenario:
     )
     top.done()
     return made
+
+
+def _start(top: Reader) -> datetime:
+    """When it begins; after a fault, some time."""
+    start = top.take("start", datetime)
+    if start.tzinfo is None:
+        if "start" in top.table:
+            top.fault("start", "needs an offset, such as +09:00")
+    elif EARLIEST <= start < LATEST:
+        return start
+    else:
+        top.fault("start", f"must be from {EARLIEST.date()} to before {LATEST.date()}, UTC")
+    return EARLIEST
+
+
+def _network(reader: Reader) -> tuple[str, str]:
+    """Addresses of the S-GW and the P-GW; a packet's direction follows from them."""
+    sgw, pgw = reader.address("sgw", 4), reader.address("pgw", 4)
+    if sgw and sgw == pgw:
+        reader.fault("pgw", "must not be the address of the S-GW")
+    reader.done()
+    return sgw, pgw
+
+
+def _servers(top: Reader) -> dict[str, Server]:
+    """Servers by name."""
+    servers: dict[str, Server] = {}
+    for reader in top.tables("server"):
+        server = _server(reader)
+        if server.name and server.name in servers:
+            reader.fault("name", f"{server.name!r} is the name of another server, too")
+        servers.setdefault(server.name, server)
+    return servers
 
 
 def _server(reader: Reader) -> Server:
@@ -225,14 +255,27 @@ def _attack(reader: Reader, clock: Clock) -> Attack:
 def _event(reader: Reader) -> str:
     """One line of the event file; the engine reads the file again, strictly, when it is used."""
     at = reader.text("at")
-    if at and not _INSTANT.fullmatch(at):
+    if at and not _is_instant(at):
         reader.fault("at", f"must be an instant with an offset, not {at!r}")
     verb = reader.choice("do", _VERBS)
     event: dict[str, Any] = {"at": at, "do": verb}
-    for key, kind in _VERBS.get(verb, {}).items():
+    if verb != reader.table.get("do"):
+        return ""  # what else must be there is not known
+    for key, kind in _VERBS[verb].items():
         event[key] = reader.take(key, kind)
     reader.done()
     return json.dumps(event)
+
+
+def _is_instant(text: str) -> bool:
+    """A time that the calendar has, with its offset."""
+    if not _INSTANT.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_together(scenario: Scenario, top: Reader) -> None:
@@ -243,6 +286,18 @@ def _check_together(scenario: Scenario, top: Reader) -> None:
         ":" not in line.addresses[0] for line in scenario.lines() if line.addresses
     ):
         top.fault("attack", "needs a line whose first address is IPv4: attacks come out of tunnels")
+
+
+def _check_events(scenario: Scenario, top: Reader) -> None:
+    """Whom an event is about is in the scenario; a line goes by any of its names."""
+    known = {"contract": {contract.code for contract in scenario.contracts}, "line": set[str]()}
+    for line in scenario.lines():
+        known["line"].update((line.code, line.imsi, line.iccid, line.msisdn))
+    for index, event in enumerate(map(json.loads, scenario.events)):
+        for key, names_known in known.items():
+            if key in event and event[key] not in names_known:
+                what = f"no {key} of the scenario is {shown(event[key])}"
+                top.faults.append(Fault(("event", index, key), what))
 
 
 def _check_unique(scenario: Scenario, top: Reader) -> None:

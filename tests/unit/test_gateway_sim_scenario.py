@@ -74,9 +74,22 @@ def test_an_unknown_scenario_is_refused(name: str) -> None:
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(b"title = \xff")
-    with pytest.raises(ConfigError, match=r"bad\.toml: cannot be read as TOML"):
+    with pytest.raises(ConfigError, match=r"bad\.toml:1: cannot be read as TOML"):
         gateway_sim.load(path)
     assert "Invalid value" in faults(tmp_path, "title =")
+    assert "made.toml:2: cannot be read as TOML: Invalid value" in faults(
+        tmp_path, "a = 1\nb = =\n"
+    )
+    path.write_bytes(b"a = 1\nb = 2\nc = '\xff'\n")
+    with pytest.raises(ConfigError, match=r"bad\.toml:3: cannot be read as TOML: not UTF-8 \(byte"):
+        gateway_sim.load(path)
+    assert "too many digits" in faults(tmp_path, SMALL.replace("seed = 7", f"seed = {'9' * 5_000}"))
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "made.toml"
+    path.write_bytes(SMALL.encode("utf-8-sig"))
+    assert gateway_sim.load(path).title == "Small"
 
 
 @pytest.mark.parametrize(
@@ -90,10 +103,20 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         ("+09:00\nduration", "\nduration", "start: needs an offset"),
         ("start = 2013-11-05T07:00:00+09:00", "start = 5", "start: must be a date and time"),
         ("start = 2013-11-05T07:00:00+09:00", "", "start: is missing"),
+        ("start = 2013-11-05", "start = 1969-12-31", "start: must be from 1970-01-02"),
+        ("start = 2013-11-05", "start = 0001-01-01", "start: must be from 1970-01-02"),
+        ("start = 2013-11-05", "start = 2105-01-02", "start: must be from 1970-01-02"),
+        ("start = 2013-11-05", "start = 9999-12-31", "start: must be from 1970-01-02"),
         ("duration_s = 1200", "duration_s = 0", "duration_s: must be from 1"),
         ("[network]", "[net]", "network: is missing"),
         ('pgw = "203.0.113.1"', 'pgw = "2001:db8::1"', "network.pgw: must be an IPv4"),
         ('pgw = "203.0.113.1"', 'pgw = "gw"', "network.pgw: must be an IPv4"),
+        (
+            'pgw = "203.0.113.1"',
+            'pgw = "203.0.113.129"',
+            "pgw: must not be the address of the S-GW",
+        ),
+        ('name = "web"', 'name = "dns"', "server[2].name: 'dns' is the name of another server"),
         ("port = 443", "port = 65536", "server[2].port: must be from 1 to 65535"),
         ('protocol = "udp"', 'protocol = "sctp"', "must be one of tcp, udp"),
         ('name = "web"', 'name = "we\\tb"', "server[2].name: must be 1 to 64 printable"),
@@ -130,6 +153,13 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         ('do = "switch"', 'do = "reboot"', "event[1].do: must be one of switch"),
         ("on = false", "on = 0", "event[1].on: must be true or false"),
         (".000000001+09:00", "", "event[1].at: must be an instant"),
+        ("2013-11-05T07:10", "2013-13-05T07:10", "event[1].at: must be an instant"),
+        ("2013-11-05T07:10", "2013-11-05T07:60", "event[1].at: must be an instant"),
+        (
+            'line = "hdo90000001"',
+            'line = "hdo9"',
+            "event[1].line: no line of the scenario is 'hdo9'",
+        ),
     ],
 )
 def test_a_fault_is_named_by_file_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -154,6 +184,16 @@ def test_a_population_may_be_wrong_too(tmp_path: Path, old: str, new: str, words
 def test_all_faults_come_out_at_once(tmp_path: Path) -> None:
     text = SMALL.replace("seed = 7", "").replace("port = 53", "port = 0")
     assert len(faults(tmp_path, text).splitlines()) == 2
+
+
+def test_an_event_of_an_unknown_kind_is_one_fault(tmp_path: Path) -> None:
+    assert len(faults(tmp_path, SMALL.replace('do = "switch"', 'do = "x"')).splitlines()) == 1
+
+
+def test_an_event_names_a_contract_that_is_there(tmp_path: Path) -> None:
+    event = '[[event]]\nat = "2013-11-05T07:10:00Z"\ndo = "charge"\ncontract = "{}"\ncoupons = 1\n'
+    assert "event[2].contract: no contract of" in faults(tmp_path, SMALL + event.format("hdd1"))
+    assert len(gateway_sim.load(write(tmp_path, SMALL + event.format("hdd90000001"))).events) == 2
 
 
 def test_addresses_are_compared_however_they_are_written(tmp_path: Path) -> None:
