@@ -42,6 +42,7 @@ class Asker:
         self._next: Question | None = None
         self._held: list[Question] | None = None
         self._answers: deque[tuple[Done, Any]] = deque()
+        self._told = threading.Event()
         self.open_questions = 0
         """asked, and not yet collected"""
         self.heard: deque[Notice] = deque()
@@ -95,6 +96,16 @@ class Asker:
         if held:
             self.hold()
 
+    def catch_up(self, limit_ns: int) -> None:
+        """Take answers until none is out, those to what they give rise to included; no longer than that."""
+        end_ns = clock.elapsed_ns() + limit_ns
+        while self.open_questions:
+            left_ns = end_ns - clock.elapsed_ns()
+            if left_ns <= 0 or not self._told.wait(left_ns / 1e9):
+                return
+            self._told.clear()
+            self.collect()
+
     def end(self) -> None:
         """End the thread after what was asked."""
         self._tasks.put(None)
@@ -109,6 +120,7 @@ class Asker:
             answers = [_answer(group[0].task)] if one else self._all(group)
             for question, answer in zip(group, answers, strict=True):
                 question.tell(answer)
+            self._told.set()
 
     def _group(self) -> list[Question]:
         """What to run next; nothing at the end."""

@@ -28,6 +28,8 @@ from engine.runtime.lines import LineState
 from engine.runtime.quota import Quota
 from engine.units import NS_PER_S
 
+CATCH_UP_NS = 50_000_000
+"""ns; how long the end of several verbs waits for what they asked of the database"""
 _MAY_ASK = SIM_COUPON_ON | SIM_IN_SERVICE | SIM_ATTACHED
 """flags of a SIM to which slices are handed out (D8)"""
 
@@ -98,6 +100,8 @@ class LiveQuota(Quota):
             yield
         finally:
             self._asker.let_go()
+        # So that a SIM has its first slice when it is told that it may send (D1).
+        self._asker.catch_up(CATCH_UP_NS)
 
     def report_usage(self, rows: list[UsageRow], now_ns: int) -> None:
         """Have it reported; with the next report again where the database did not answer."""

@@ -183,6 +183,17 @@ def test_many_sessions_become_durable_at_once(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_a_sim_has_its_first_slice_when_several_verbs_end(tmp_path: Path) -> None:
+    """D1, D9: also at a gateway that does not wait for its database in mid-packet"""
+    store = open_store(f"sqlite:///{tmp_path / 'pool.db'}")
+    engine = gateway(book(coupon_bytes=100 * MB), store=store, live=True)
+    with engine.together():
+        engine.attach(imsi=A, at_ns=T0)
+    assert engine.totals()["questions"] == 0
+    assert play(engine, packet(T0)) == ["charged"]
+    engine.close()
+
+
 def test_what_happens_is_told_to_those_who_ask() -> None:
     """P3, L1, L2, C3, D5: in order, the latest only"""
     engine = known(coupons=())

@@ -126,6 +126,22 @@ def test_what_is_held_goes_together_or_when_somebody_waits(talk: Talk) -> None:
     assert len(talk.answers) == 3
 
 
+def test_catching_up_takes_what_answers_give_rise_to_and_ends_in_time(talk: Talk) -> None:
+    """D1, F7"""
+    credit = Credit("c9", "hdd9", "bundle", 100, MONTH_END_NS, MONTH_END_NS)
+    talk.asker.ask(lambda: talk.store.credit_all([credit]), lambda _: talk.ask_credit(1))
+    talk.asker.catch_up(60 * NS_PER_S)
+    assert talk.answers == [None]
+    gate = talk.kept_waiting()
+    talk.ask_credit(2)
+    talk.asker.catch_up(1)
+    talk.asker.catch_up(0)
+    assert talk.answers == [None]
+    gate.set()
+    talk.asker.settled()
+    assert talk.answers == [None] * 2
+
+
 def test_a_waiting_caller_gets_what_was_raised(talk: Talk) -> None:
     """F7"""
 
