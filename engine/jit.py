@@ -6,6 +6,7 @@ user's own cache folder, is made for that user alone (0700), and is passed over 
 or may write it (a cache file is unpickled when it is read).
 """
 
+import ctypes
 import hashlib
 import os
 import stat
@@ -137,6 +138,31 @@ def unsigned(index: Any) -> Any:
     """An index that is known not to be negative: numba then allows for no wrap-around."""
     return np.uint64(index)
 
+
+# Calls of the C library that kernels make by themselves: a turn of a TUN device's packets needs no Python
+# in between. Addresses are numbers, which the caller vouches for; all are int64, which the C types on
+# 64-bit systems take from the same registers. Below 0: it failed, or would have had to wait.
+if DISABLED:
+    _libc = ctypes.CDLL(None)
+    _word = ctypes.c_ssize_t
+
+    def _external(name: str) -> Any:
+        function = getattr(_libc, name)
+        function.restype, function.argtypes = _word, (_word, _word, _word)
+        return function
+
+else:
+
+    def _external(name: str) -> Any:
+        return types.ExternalFunction(name, types.intp(types.int64, types.int64, types.int64))
+
+
+read_file = _external("read")
+"""read(descriptor, address, bytes) -> bytes read"""
+write_file = _external("write")
+"""write(descriptor, address, bytes) -> bytes written"""
+move_bytes = _external("memmove")
+"""memmove(to address, from address, bytes)"""
 
 if DISABLED:
 

@@ -33,6 +33,7 @@ DROP_DETACHED = 35
 DROP_QUEUE = 36
 DROP_PENDING = 37
 DROP_POLICED = 38
+DROP_HOLD = 39
 
 NAMES = {
     CHARGED: "charged",
@@ -61,6 +62,7 @@ NAMES = {
     DROP_QUEUE: "queue",
     DROP_PENDING: "pending",
     DROP_POLICED: "policed",
+    DROP_HOLD: "hold",
 }
 
 WORDS = {
@@ -90,6 +92,7 @@ WORDS = {
     DROP_QUEUE: "the SIM's queue is full: dropped from its tail (P4)",
     DROP_PENDING: "the coupon database has not answered, and the setting is to drop meanwhile (pending)",
     DROP_POLICED: 'marked red, or yellow where yellow is not let through (limiter = "police")',
+    DROP_HOLD: "the live gateway has no room left for packets that wait, and the SIM has some waiting",
 }
 """what each code means, and in brackets the rule or the setting behind it"""
 

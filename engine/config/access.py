@@ -101,6 +101,7 @@ class Access:
     """Who may attach to a live gateway, with what, and for how long.
 
     networks: MCC-MNC of the serving networks that sessions are taken from (N5).
+    unnamed_network: what becomes of a GTPv1-C request that names no network, as it need not (N5).
     peers: prefixes of the outer addresses that are spoken with; none: every address.
     idle_s, session_s: a session without packets, or open, for so long is ended; 0: never (N3).
     pool4, pool6: of these a session gets an address, and with the IPv6 option a /64 (N2, O1).
@@ -116,6 +117,7 @@ class Access:
     user: Text = "mio@iij"
     password: Text = "iij"
     networks: Annotated[tuple[Plmn, ...], Field(min_length=1, max_length=NAMES_MAX)] = ("440-10",)
+    unnamed_network: Literal["accept", "refuse"] = "accept"
     rats: Annotated[tuple[Rat, ...], Field(min_length=1)] = (
         *("EUTRAN", "UTRAN", "GERAN", "HSPA Evolution"),
     )

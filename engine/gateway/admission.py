@@ -48,7 +48,17 @@ def refusal(request: Message, access: Access) -> Cause | None:
         return Cause.NOT_SUPPORTED  # a secondary PDP context: a session has one bearer
     if network_identifier(request.apn or "", access) not in access.apns:
         return Cause.UNKNOWN_APN
-    return refused_network(request, access) or (Cause.MISSING if request.network is None else None)
+    return refused_network(request, access) or _refused_unnamed(request, access)
+
+
+def _refused_unnamed(request: Message, access: Access) -> Cause | None:
+    """Why a request is refused that names no network: version 2 must (TS 29.274 7.2.1), version 1 may
+    (Routeing Area Identity and User Location Information are optional, TS 29.060 7.3.1)."""
+    if request.network is not None:
+        return None
+    if request.version != 1:
+        return Cause.MISSING
+    return Cause.ROAMING if access.unnamed_network == "refuse" else None
 
 
 def refused_network(request: Message, access: Access) -> Cause | None:

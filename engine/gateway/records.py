@@ -37,7 +37,7 @@ def record_of(session: Session, report: Record, closed_ns: int, closing: str, wh
         "ipv4": session.ipv4,
         "ipv6": session.ipv6,
         "sgw": session.peer_user,
-        "network": session.network,
+        "network": session.network or None,
         "charging_id": session.charging_id,
         "opened_ns": session.opened_ns,
         "closed_ns": closed_ns,

@@ -22,6 +22,7 @@ from tests.support.gateway import T0
 from tests.support.pgw import OTHER, World, create, delete, imsi_of, sims, world
 
 BLOCK = re.compile(r"<!-- (\w+) -->\n(.*?)<!-- end -->", re.S)
+UNNAMED = 'no serving network (version 1: with `unnamed_network` "refuse")'
 WITHOUT_IPV6 = Book((replace(sims(8).contracts[0], ipv6=False),))
 
 
@@ -52,7 +53,7 @@ CASES: list[Case] = [
     ("IPv6 without the option", "O1", {}, {"pdn_type": PDN_IPV6}, None),
     ("another APN", "N1", {}, {"apn": "internet"}, None),
     ("another serving network", "N5", {}, {"network": ("440", "20")}, None),
-    ("no serving network", "N5", {}, {"network": None}, None),
+    (UNNAMED, "N5", {"unnamed_network": "refuse"}, {"network": None}, None),
     ("another radio access", "N4", {}, {"rat": WLAN}, None),
     ("wrong name or password", "N1", {}, {"options": Options(pap=Pap(b"mio@iij", b"x"))}, None),
     ("no name and password", "N1", {}, {"options": None}, None),
@@ -203,6 +204,8 @@ def test_every_cause_of_the_table_is_the_same_in_both_versions() -> None:
     """the numbers differ, what is meant does not"""
     for case in CASES:
         words, _, numbers = answers(case)
+        if words == UNNAMED:  # an element that only version 2 must have
+            continue
         meant = [cause for cause in Cause if number(2, cause) == numbers[0]]
         assert numbers[1] in [number(1, cause) for cause in meant], words
 

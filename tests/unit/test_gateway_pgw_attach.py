@@ -140,7 +140,6 @@ def test_pap_or_chap_with_the_right_password_is_needed(
         ({"apn": "iijmio.jp.mnc020.mcc440.gprs"}, Cause.UNKNOWN_APN),
         ({"network": ("440", "20")}, Cause.ROAMING),
         ({"network": ("310", "410")}, Cause.ROAMING),
-        ({"network": None}, Cause.MISSING),
         ({"rat": WLAN}, Cause.RAT_DENIED),
         ({"imsi": "440109999999999"}, Cause.UNKNOWN_IMSI),
         ({"pdn_type": PDN_IPV6}, Cause.TYPE_NOT_SUPPORTED),
@@ -156,6 +155,25 @@ def test_anything_else_is_refused_with_the_cause_that_fits(
     """N1, N4, N5, O1, B50"""
     book = Book((replace(sims().contracts[0], ipv6=False),))
     assert refusal(version, book, **changes) == number(version, cause)
+
+
+@pytest.mark.parametrize(
+    ("version", "unnamed", "cause"),
+    [
+        (2, "accept", Cause.MISSING),
+        (2, "refuse", Cause.MISSING),
+        (1, "accept", Cause.ACCEPTED),
+        (1, "refuse", Cause.ROAMING),
+    ],
+)
+def test_a_request_of_version_1_need_not_name_its_network(
+    version: int, unnamed: str, cause: Cause
+) -> None:
+    """N5: as settings say; what version 2 must have is asked for in any case"""
+    with world(unnamed_network=unnamed) as here:
+        answer = here.ask(create(version, network=None))
+        assert answer.cause == number(version, cause)
+        assert len(here.pgw.sessions) == (cause is Cause.ACCEPTED)
 
 
 def test_a_context_beside_the_first_one_is_refused() -> None:
