@@ -90,14 +90,14 @@ def command(
     description = gateway_sim.load(scenario)
     if signalling:
         description = replace(description, signalling=True)
+    gateway_sim.check_sends(description)
     if dry_run:
         click.echo(f"{description.title}: {_size(description)}")
         return
     assert output is not None
-    with _said_where(output):
-        with _bar(description, quiet) as progress:
-            summary = _written(description, output, packets_max, progress)
-        _write_books(description, subscribers, events, expect)
+    with _said_where(output), _bar(description, quiet) as progress:
+        summary = _written(description, output, packets_max, progress)
+    _write_books(description, subscribers, events, expect)
     if not quiet:
         click.echo(f"{output}: {description.title}: {_said(summary)}", err=output == STDOUT)
 
@@ -138,17 +138,19 @@ def _write_books(
     import gateway_sim
 
     if subscribers:
-        gateway_sim.write_subscribers(description, subscribers)
+        with _said_where(subscribers):
+            gateway_sim.write_subscribers(description, subscribers)
     if events:
-        gateway_sim.write_events(description, events)
+        with _said_where(events):
+            gateway_sim.write_events(description, events)
     if expect:
         document = {"schema": "pktoll.expected/1", **gateway_sim.expected(description)}
-        with open(expect, "w", encoding="utf-8") as file:
+        with _said_where(expect), open(expect, "w", encoding="utf-8") as file:
             file.write(json.dumps(document, indent=2) + "\n")
 
 
 @contextmanager
-def _said_where(output: str) -> Iterator[None]:
+def _said_where(place: str) -> Iterator[None]:
     """What cannot be written ends in one line that names it."""
     from engine.errors import PktollError
 
@@ -158,8 +160,7 @@ def _said_where(output: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise PktollError(
-            f"{error.filename or output}: cannot be written: {error.strerror}; "
-            "choose another place with -o"
+            f"{place}: cannot be written: {error.strerror}; choose another place"
         ) from None
 
 

@@ -10,9 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import layout
-from engine.jit import i8, i8s, inlined, kernel, rows, unsigned
-from engine.layout import ADDRESS, ADDRESS_HOST, ADDRESS_PREFIX, ANY_ENDPOINT, TUNNEL, TUNNEL_SEEN
-from engine.words import CONTROL_STRAYS
+from engine.jit import i8, i8s, inlined, kernel, leaf, rows, unsigned
+from engine.layout import (
+    ADDRESS,
+    ADDRESS_HOST,
+    ADDRESS_PREFIX,
+    ANY_ENDPOINT,
+    TUNNEL,
+    TUNNEL_ASIDE,
+    TUNNEL_ELSEWHERE,
+    TUNNEL_OVER,
+    TUNNEL_SEEN,
+)
+from engine.words import CONTROL_STRAYS, CONTROL_TUNNELS
 
 Rows = npt.NDArray[Any]
 
@@ -93,13 +103,36 @@ def find_address(addresses, hi, lo):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@kernel(rows(TUNNEL), rows(TUNNEL))
-def rehash_tunnels(old, new):  # type: ignore[no-untyped-def]
-    """Move every tunnel into the larger, free table `new`."""
+@kernel(rows(TUNNEL))
+def telling_tunnels(tunnels):  # type: ignore[no-untyped-def]
+    """How many tunnels say something, and are kept by `rehash_tunnels`."""
+    count = np.int64(0)
+    for k in range(len(tunnels)):
+        if np.int64(tunnels[k]["key"]) != -1 and not forgettable(tunnels[k]):
+            count += 1
+    return count
+
+
+@leaf
+def forgettable(tunnel):  # type: ignore[no-untyped-def]
+    """True for a row that says nothing any more: no session's, without packets to report."""
+    says = np.int64(tunnel["direction"]) & (TUNNEL_ELSEWHERE | TUNNEL_ASIDE | TUNNEL_OVER)
+    return np.int64(tunnel["row"]) < 0 and says == 0 and np.int64(tunnel["packets"]) == 0
+
+
+@kernel(rows(TUNNEL), rows(TUNNEL), i8s)
+def rehash_tunnels(old, new, control):  # type: ignore[no-untyped-def]
+    """Move every tunnel that says something into the free table `new`; counts them in `control`."""
+    control[CONTROL_TUNNELS] = 0
     for k in range(len(old)):
         key = np.int64(old[k]["key"])
-        if key != -1:
-            new[tunnel_slot(new, key)] = old[k]
+        if key == -1:
+            continue
+        if forgettable(old[k]):
+            control[CONTROL_STRAYS] -= np.int64(np.int64(old[k]["direction"]) & TUNNEL_SEEN != 0)
+            continue
+        new[tunnel_slot(new, key)] = old[k]
+        control[CONTROL_TUNNELS] += 1
 
 
 @kernel(rows(TUNNEL), i8s, i8, i8)

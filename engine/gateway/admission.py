@@ -32,6 +32,14 @@ ATTACH_CAUSES = {
 """what a refused SIM is told, by `AttachError.reason`"""
 
 
+_NOBODY = (
+    ipaddress.ip_network("0.0.0.0/8"),
+    ipaddress.ip_network("240.0.0.0/4"),
+    ipaddress.ip_network("::ffff:0:0/96"),
+)
+"""addresses of no host (RFC 1122 3.2.1.3, RFC 1112 4), and IPv4 in disguise (RFC 4291 2.5.5.2)"""
+
+
 class Kinds(NamedTuple):
     """Which addresses a session gets, and the cause with which it is accepted."""
 
@@ -105,8 +113,11 @@ def end_of(fteid: Fteid | None, like: str) -> str | None:
     if text is None:
         return None
     address = ipaddress.ip_address(text)
-    nobody = address.is_unspecified or address.is_multicast
-    if nobody or address == ipaddress.IPv4Address("255.255.255.255"):
+    if address.is_unspecified or address.is_multicast or address.is_link_local:
+        return None
+    if address.is_loopback and not ipaddress.ip_address(like).is_loopback:
+        return None
+    if any(address in prefix for prefix in _NOBODY if prefix.version == address.version):
         return None
     return str(address)
 

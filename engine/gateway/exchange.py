@@ -40,6 +40,7 @@ class Answers:
     def __init__(self, answers_max: int) -> None:
         self._max = answers_max
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._of_peer: dict[tuple[str, int], set[Key]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -53,15 +54,24 @@ class Answers:
 
     def keep(self, key: Key, request: bytes, answer: bytes, now_ns: int) -> None:
         """Remember what was answered; forgets what is too old."""
-        self._kept.pop(key, None)
+        if key in self._kept:
+            self._drop(key)
         self._kept[key] = _Kept(request, answer, now_ns + KEPT_NS)
+        self._of_peer.setdefault((key.peer[0], key.version), set()).add(key)
         while len(self._kept) > self._max or next(iter(self._kept.values())).until_ns <= now_ns:
-            self._kept.popitem(last=False)
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Key) -> None:
+        del self._kept[key]
+        of_peer = self._of_peer[key.peer[0], key.version]
+        of_peer.remove(key)
+        if not of_peer:
+            del self._of_peer[key.peer[0], key.version]
 
     def forget(self, address: str, version: int) -> None:
-        """A peer has restarted: its sequence numbers begin anew."""
-        gone = [key for key in self._kept if key.peer[0] == address and key.version == version]
-        for key in gone:
+        """A peer has restarted: its sequence numbers begin anew. Costs what is forgotten, and no more: a
+        peer may say that it has restarted in every message."""
+        for key in self._of_peer.pop((address, version), ()):
             del self._kept[key]
 
 

@@ -1,6 +1,7 @@
 """A whole gateway on its sockets: engine, data plane, control plane and loop."""
 
 import contextlib
+import ipaddress
 import json
 from dataclasses import dataclass
 from typing import IO, Any, Self
@@ -121,8 +122,19 @@ class Gateway:
         self.plane.bearers.nodes.add(self.gtp_c.address)
         if self.sgi.address is not None:
             self.plane.bearers.nodes.add(self.sgi.address)
+        for pool in (*settings.access.pool4, *settings.access.pool6):
+            # This gateway's own, and a TUN device's: behind it are all services of the machine.
+            self.plane.bearers.nodes.add(str(ipaddress.ip_network(pool)[1]))
         ends = self.gtp_c.address, self.gtp_u.address
-        self.pgw = Pgw(settings, self.engine, self.plane, *ends, self._restarts())
+        self.pgw = Pgw(
+            settings,
+            self.engine,
+            self.plane,
+            *ends,
+            self._restarts(),
+            own=frozenset((end.address, end.port) for end in (self.gtp_c, self.gtp_u)),
+            peer_port=options.peer_port,
+        )
         self.loop = Loop(self.plane, self.pgw, self._control_sock, woken=options.woken)
         self.plane.on_error = self.loop.error_indication
         self.loop.every_second(self.write_records)

@@ -16,13 +16,17 @@ class Budget:
         self._credit = per_s * NS_PER_S
         self._last_ns = now_ns
 
-    def take(self, now_ns: int) -> bool:
-        """Use one; False where none is left now."""
+    def left(self, now_ns: int) -> bool:
+        """Whether one may be used now."""
         elapsed_ns = max(0, now_ns - self._last_ns)
         self._last_ns += elapsed_ns
-        credit = min(self._per_s * NS_PER_S, self._credit + elapsed_ns * self._per_s)
-        may = credit >= NS_PER_S
-        self._credit = credit - NS_PER_S * may
+        self._credit = min(self._per_s * NS_PER_S, self._credit + elapsed_ns * self._per_s)
+        return self._credit >= NS_PER_S
+
+    def take(self, now_ns: int) -> bool:
+        """Use one; False where none is left now."""
+        may = self.left(now_ns)
+        self._credit -= NS_PER_S * may
         return may
 
 
@@ -35,6 +39,11 @@ class PeerBudgets:
 
     def __len__(self) -> int:
         return len(self._budgets)
+
+    def left(self, address: str, now_ns: int) -> bool:
+        """Whether the peer may use one now."""
+        budget = self._budgets.get(address)
+        return budget is None or budget.left(now_ns)
 
     def take(self, address: str, now_ns: int) -> bool:
         """Use one of the peer's; False where none is left now."""

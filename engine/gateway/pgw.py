@@ -14,10 +14,11 @@ from engine.gateway.admission import network_identifier, refusal, refused_networ
 from engine.gateway.auth import authenticate
 from engine.gateway.connections import Connections, Ending, Opened
 from engine.gateway.exchange import Answers, Datagram, Key, Request, Requests
+from engine.gateway.handover import Handovers
 from engine.gateway.limits import Budget, PeerBudgets
 from engine.gateway.peers import Peers
 from engine.gateway.replies import ANSWERS, KINDS, Replies
-from engine.gateway.requests import ends_of, moved_ends, pco_answer
+from engine.gateway.requests import Reach, ends_of, moved_ends, pco_answer
 from engine.gateway.session import DataPlane, Endpoint, Session
 from engine.gateway.table import PeerKey, SessionTable
 from engine.runtime import Engine
@@ -46,7 +47,7 @@ class Pgw:
     """The P-GW and GGSN of one gateway.
 
     `control_address` and `user_address` are what peers are told to send to; `restarts` is this gateway's
-    restart counter (TS 23.007 18). Times are ns since 1970, of the gateway's own clock. The caller sends
+    restart counter (TS 23.007 18); `own` are its own sockets, `peer_port` is where G-PDUs go. Times are ns since 1970, of the gateway's own clock. The caller sends
     what `receive`, `tick`, `stop` and `error_indication` return, after the end of an `engine.together()`
     if it called them within one.
     """
@@ -60,17 +61,21 @@ class Pgw:
         user_address: str,
         restarts: int,
         table: SessionTable | None = None,
+        *,
+        own: frozenset[Endpoint] = frozenset(),
+        peer_port: int = 2152,
     ) -> None:
         access = self._access = settings.access
         self._engine = engine
-        self._user_address = user_address
         self._replies = Replies(control_address, user_address, restarts)
         self.sessions = SessionTable() if table is None else table
         self._connections = Connections(
             access, engine, data, user_address, self._ask_to_delete, self.sessions
         )
+        self._handovers = Handovers(self.sessions.by_teid)
         self._peers = Peers(self.sessions, access.echo_s * NS_PER_S)
-        self._spoken_with = [ipaddress.ip_network(prefix) for prefix in access.peers]
+        peers = tuple(ipaddress.ip_network(prefix) for prefix in access.peers)
+        self._reach = Reach(user_address, own, peer_port, peers)
         self._done, self._refused = Answers(ANSWERS_MAX), Answers(REFUSALS_MAX)
         self._requests = Requests(
             access.t3_response_ms * NS_PER_MS, access.n3_requests, REQUESTS_MAX
@@ -91,6 +96,7 @@ class Pgw:
             **dict(sorted((self._counters + mine.counters).items())),
             "sessions": len(self.sessions),
             "peers": len(self._peers),
+            "teids-missed": self._handovers.missed,
             "records-lost": mine.records.lost,
             **mine.pool_figures(),
         }
@@ -109,7 +115,7 @@ class Pgw:
     def receive(self, data: bytes, peer: Endpoint, now_ns: int) -> list[Datagram]:
         """One datagram from a peer; what to send."""
         self._counters["received"] += 1
-        if not self._speaks_with(peer[0]):
+        if not self._reach.speaks_with(peer[0]):
             self._counters["drop:peer"] += 1
             return []
         self._cut(now_ns)
@@ -120,12 +126,6 @@ class Pgw:
         else:
             answer = self._take(message, data, peer, now_ns)
         return [*([(answer, peer)] if answer else ()), *self._take_outgoing()]
-
-    def _speaks_with(self, address: str) -> bool:
-        if not self._spoken_with:
-            return True
-        found = ipaddress.ip_address(address)
-        return any(found in prefix for prefix in self._spoken_with)
 
     def _unreadable(
         self, error: SignallingError, data: bytes, peer: Endpoint, now_ns: int
@@ -144,7 +144,7 @@ class Pgw:
 
     def _whom(self, error: SignallingError, data: bytes, peer: Endpoint) -> int:
         """The TEID by which the sender of a faulty request knows the session, or itself; 0: not known."""
-        session = self._owned(error.teid, error.version, peer)
+        session = self._handovers.owned(error.teid, error.version, peer)
         if session is not None:
             return session.teid_peer_control
         try:
@@ -179,7 +179,7 @@ class Pgw:
         if request.kind is Kind.CREATE_REQUEST:
             found = self._create(request, peer, now_ns)
         else:
-            session = self._addressed(request, peer)
+            session = self._handovers.addressed(request, peer, now_ns)
             if session is None:
                 found = Cause.NOT_FOUND
             elif request.kind is Kind.MODIFY_REQUEST:
@@ -191,7 +191,7 @@ class Pgw:
             self._counters[f"accepted:{request.kind.removesuffix('-request')}"] += 1
             return found, True
         self._counters[f"refused:{found}"] += 1
-        session = self._owned(request.teid, request.version, peer)
+        session = self._handovers.owned(request.teid, request.version, peer)
         whom = 0 if session is None else session.teid_peer_control
         if request.kind is Kind.CREATE_REQUEST and request.control is not None:
             whom = request.control.teid
@@ -205,7 +205,7 @@ class Pgw:
         if not self._creates.take(peer[0], now_ns):
             return Cause.NO_RESOURCES
         if request.teid:
-            known = self._owned(request.teid, request.version, peer)
+            known = self._handovers.owned(request.teid, request.version, peer)
             if known is None or known.imsi != request.imsi:
                 return Cause.NOT_FOUND
         cause = refusal(request, self._access)
@@ -213,7 +213,7 @@ class Pgw:
             return cause
         if not authenticate(request.options, self._access).right:
             return Cause.AUTHENTICATION
-        ends = ends_of(request, peer, self._user_address)
+        ends = ends_of(request, peer, self._reach)
         if ends is None:
             return Cause.INCORRECT
         opened = self._connections.open(request, ends, now_ns)
@@ -232,7 +232,7 @@ class Pgw:
         cause = refused_network(request, self._access)
         if cause is not None:
             return cause
-        ends = moved_ends(request, session, peer, self._user_address)
+        ends = moved_ends(request, session, peer, self._reach)
         if ends is None or not self._connections.may_have(ends, session):
             return Cause.INCORRECT
         self._connections.move(session, ends, now_ns)
@@ -241,32 +241,6 @@ class Pgw:
             session.network = "-".join(request.network)
         self._joined(session, request, now_ns)
         return self._replies.modified(request, session)
-
-    def _owned(self, teid: int | None, version: int, peer: Endpoint) -> Session | None:
-        """The session with this TEID, if it is this peer's (B50)."""
-        session = self.sessions.by_teid.get(teid or 0)
-        if session is None or session.version != version:
-            return None
-        return session if peer[0] in (session.peer_control[0], session.heard_from) else None
-
-    def _addressed(self, request: Message, peer: Endpoint) -> Session | None:
-        """The session that a Modify or Delete is about.
-
-        It must come from the session's peer; but a Modify may come from a new one, which names itself as
-        the one that controls the session from now on, and knows the session's TEID.
-        """
-        session = self._owned(request.teid, request.version, peer)
-        if session is None and request.kind is Kind.MODIFY_REQUEST and request.control is not None:
-            other = self.sessions.by_teid.get(request.teid or 0)
-            takes_over = peer[0] in (request.control.ipv4, request.control.ipv6)
-            if other is not None and other.version == request.version and takes_over:
-                session = other if request.imsi in (None, other.imsi) else None
-        if session is None:
-            return None
-        named = [bearer.bearer_id for bearer in request.bearers if bearer.instance == 0]
-        if request.version == 2 and request.linked_bearer is not None:
-            named.append(request.linked_bearer)
-        return session if all(one == session.bearer_id for one in named) else None
 
     # --- peers ------------------------------------------------------------------------------------
 
@@ -286,7 +260,7 @@ class Pgw:
 
     def _leave(self, key: PeerKey, why: str) -> None:
         """A peer has lost its sessions: they end, so many a tick."""
-        self._leaving.extend((session, why) for session in self.sessions.of_peer(key))
+        self._leaving.extend((session, why) for session in self.sessions.take_of_peer(key))
 
     def _echo(self, message: Message, peer: Endpoint, now_ns: int) -> bytes | None:
         if message.kind is Kind.ECHO_REQUEST:

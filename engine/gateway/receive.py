@@ -47,6 +47,9 @@ TABLES = tuple_of(rows(TUNNEL), rows(ADDRESS), rows(ADDRESS), rows(BEARER))
 GRO_KIND = 104
 """UDP_GRO: the control message that says of what size the datagrams of a buffer are"""
 _AF_INET = int(socket.AF_INET)
+LINK_LOCAL_V4 = 0xA9FE0000
+LINK_LOCAL_V6 = 0xFE80 >> 6
+"""169.254.0.0/16, and the first ten bits of fe80::/10"""
 
 
 @kernel(rows(MESSAGE), i8, i8, i8s, rows(CONTROL), rows(SPAN))
@@ -137,13 +140,26 @@ def inner_fault(buf: Any, at: Any, code: Any, flags: Any) -> Any:
     return code
 
 
+@leaf
+def never_beyond(hi: Any, lo: Any) -> Any:
+    """Whether no host behind the SGi side has this address: nobody's, this machine's, a group's, or of a
+    link (RFC 3927, RFC 4291 2.5.6)."""
+    if impossible_source(hi, lo):
+        return True
+    if hi == 0:
+        return lo >> 16 == (V4_MAPPED | LINK_LOCAL_V4) >> 16
+    return hi >> 54 & 0x3FF == LINK_LOCAL_V6
+
+
 @inlined
 def node_fault(row: Any, code: Any, nodes: Any) -> Any:
-    """Drop code of a packet to one of the operator's nodes (B15, B16); other hosts may have those ports."""
+    """Drop code of a packet to one of the operator's nodes (B15, B16), or to what only a machine itself or
+    a link of it would take for its own; other hosts may have the nodes' ports."""
     if code != verdict.NONE and code != verdict.DROP_GTP_IN_GTP and code != verdict.DROP_INFRA:
         return code
-    if find_address(nodes, np.int64(row["dst_hi"]), np.int64(row["dst_lo"])) < 0:
-        return verdict.NONE
+    hi, lo = np.int64(row["dst_hi"]), np.int64(row["dst_lo"])
+    if find_address(nodes, hi, lo) < 0:
+        return verdict.DROP_INFRA if never_beyond(hi, lo) else verdict.NONE
     return code if code == verdict.DROP_GTP_IN_GTP else verdict.DROP_INFRA
 
 

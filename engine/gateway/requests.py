@@ -1,6 +1,8 @@
 """What a request of a peer says about itself: the ends of its tunnels, the options of its terminal."""
 
 from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import NamedTuple
 
 from engine.config import Access
 from engine.gateway.admission import end_of
@@ -14,9 +16,37 @@ GTP_C_PORT = 2123
 _USER = {1: GN_SGSN_U, 2: S5_SGW_U}
 
 
-def _control_end(control: Fteid, address: str, peer: Endpoint) -> Endpoint:
-    """Where requests go: a peer that answers from where it listens keeps its port."""
-    return address, peer[1] if address == peer[0] else GTP_C_PORT
+class Reach(NamedTuple):
+    """To where this gateway sends. `user_address`: from where user packets go; `peer_port`: to which port
+    of peers; `own`: its own sockets, at which no tunnel may end; `peers`: with whom it speaks, all if
+    empty."""
+
+    user_address: str
+    own: frozenset[Endpoint] = frozenset()
+    peer_port: int = 2152
+    peers: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def speaks_with(self, address: str) -> bool:
+        """Whether the settings let this outer address be spoken with."""
+        if not self.peers:
+            return True
+        found = ip_address(address)
+        return any(found in prefix for prefix in self.peers)
+
+    def control_end(self, control: Fteid, peer: Endpoint) -> Endpoint | None:
+        """Where requests go: a peer that answers from where it listens keeps its port."""
+        address = end_of(control, peer[0])
+        if address is None or not self.speaks_with(address):
+            return None
+        end = address, peer[1] if address == peer[0] else GTP_C_PORT
+        return None if end in self.own else end
+
+    def user_end(self, user: Fteid) -> str | None:
+        """Where G-PDUs go."""
+        address = end_of(user, self.user_address)
+        if address is None or not self.speaks_with(address):
+            return None
+        return None if (address, self.peer_port) in self.own else address
 
 
 def _user_end(request: Message) -> Fteid | None:
@@ -26,32 +56,30 @@ def _user_end(request: Message) -> Fteid | None:
     return None
 
 
-def ends_of(request: Message, peer: Endpoint, user_address: str) -> Ends | None:
+def ends_of(request: Message, peer: Endpoint, reach: Reach) -> Ends | None:
     """The ends that a Create request names; None where one is missing or cannot be sent to."""
     user, control = _user_end(request), request.control
-    user_to, control_to = end_of(user, user_address), end_of(control, peer[0])
-    if user is None or control is None or user_to is None or control_to is None:
+    if user is None or control is None:
         return None
-    end = _control_end(control, control_to, peer)
-    return Ends(end, control.teid, user_to, user.teid, peer[0])
+    user_to, control_to = reach.user_end(user), reach.control_end(control, peer)
+    if user_to is None or control_to is None:
+        return None
+    return Ends(control_to, control.teid, user_to, user.teid, peer[0])
 
 
-def moved_ends(
-    request: Message, session: Session, peer: Endpoint, user_address: str
-) -> Ends | None:
+def moved_ends(request: Message, session: Session, peer: Endpoint, reach: Reach) -> Ends | None:
     """The ends after a Modify request: what it does not name stays; None where one cannot be sent to."""
     control, teid_control = session.peer_control, session.teid_peer_control
     user, teid_down = session.peer_user, session.teid_down
     heard_from = session.heard_from
     if request.control is not None:
-        address = end_of(request.control, peer[0])
-        if address is None:
+        end = reach.control_end(request.control, peer)
+        if end is None:
             return None
-        control = _control_end(request.control, address, peer)
-        teid_control, heard_from = request.control.teid, peer[0]
+        control, teid_control, heard_from = end, request.control.teid, peer[0]
     fteid = _user_end(request)
     if fteid is not None:
-        address = end_of(fteid, user_address)
+        address = reach.user_end(fteid)
         if address is None:
             return None
         user, teid_down = address, fteid.teid

@@ -76,9 +76,10 @@ class SessionTable:
         """The session whose G-PDUs go down to this end."""
         return self._by_tunnel.get((peer_user, teid_down))
 
-    def of_peer(self, key: PeerKey) -> list[Session]:
-        """A peer's sessions, in the order in which they came."""
-        return list(self._of_peer.get(key, {}).values())
+    def take_of_peer(self, key: PeerKey) -> list[Session]:
+        """A peer's sessions, in the order in which they came. They stay open, and are its no longer: what
+        is given once is not given again."""
+        return list(self._of_peer.pop(key, {}).values())
 
     def has_peer(self, key: PeerKey) -> bool:
         """Whether a peer has sessions."""
@@ -92,9 +93,10 @@ class SessionTable:
     def _leave_peer(self, session: Session) -> None:
         del self._by_tunnel[session.peer_user, session.teid_down]
         key = session.version, session.peer_control[0]
-        del self._of_peer[key][session.teid_control]
-        if not self._of_peer[key]:
-            del self._of_peer[key]
+        of_peer = self._of_peer.get(key, {})
+        of_peer.pop(session.teid_control, None)
+        if not of_peer:
+            self._of_peer.pop(key, None)
 
     # --- limits -----------------------------------------------------------------------------------
 

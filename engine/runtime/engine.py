@@ -81,7 +81,7 @@ class Engine(Control):
         self.endpoints = Endpoints() if endpoints is None else endpoints
         self.sims = SimTable()
         self.control: Rows = np.zeros(CONTROL_WORDS, dtype=np.int64)
-        self.sessions = Sessions(tuple(ue_nets), self.endpoints, self.control)
+        self.sessions = Sessions(tuple(ue_nets), self.endpoints, self.control, forget=live)
         kind = LiveQuota if live else Quota
         self.quota = kind(store, self.sims, settings.first_slice, settings.pool)
         self.quota.alone = shards == 1

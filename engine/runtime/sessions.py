@@ -14,6 +14,7 @@ from engine.datapath.tables import (
     rehash_addresses,
     rehash_tunnels,
     room,
+    telling_tunnels,
 )
 from engine.errors import UsageError
 from engine.layout import (
@@ -51,10 +52,16 @@ def check_binding(binding: Binding, *outer: str | None) -> None:
 
 
 class Sessions:
-    """The tables in which the datapath finds a packet's SIM. Tables are replaced when they grow."""
+    """The tables in which the datapath finds a packet's SIM. Tables are replaced when they are full.
 
-    def __init__(self, ue_nets: tuple[str, ...], endpoints: Endpoints, control: Rows) -> None:
+    With `forget`, for those that run for long, what a tunnel carried is not reported after its session.
+    """
+
+    def __init__(
+        self, ue_nets: tuple[str, ...], endpoints: Endpoints, control: Rows, forget: bool = False
+    ) -> None:
         self.endpoints = endpoints
+        self._forget = forget
         self.tunnels: Rows = free_tunnels(1024)
         self.addresses: Rows = free_addresses(1024)
         self.nets: Rows = np.array([parse_prefix(n) for n in ue_nets], np.int64).reshape(-1, 4)
@@ -70,10 +77,11 @@ class Sessions:
     def bind_halves(self, hi: int, lo: int, row: int, kind: int) -> None:
         """The same for an address in two signed halves; `kind` is layout.ADDRESS_*."""
         if self._address_count >= room(len(self.addresses)):
-            larger = free_addresses(2 * len(self.addresses))
-            rehash_addresses(self.addresses, larger)
-            self.addresses = larger
-            self._address_count = int(np.count_nonzero(larger["row"] >= 0))
+            self._address_count = int(np.count_nonzero(self.addresses["row"] >= 0))
+            few = 2 * self._address_count < room(len(self.addresses))
+            fresh = free_addresses(len(self.addresses) * (1 if few else 2))
+            rehash_addresses(self.addresses, fresh)
+            self.addresses = fresh
         slot = probe_address(self.addresses, hi, lo, kind & ADDRESS_PREFIX)
         entry = self.addresses[slot]
         self._address_count += int(entry["row"]) == -1
@@ -146,7 +154,10 @@ class Sessions:
         teid, _, receiver = tunnel
         if receiver is not None:
             entry = self._tunnel(self.endpoints.intern(*parse_address(receiver)), teid)
-            if int(entry["row"]) == row:
+            if int(entry["row"]) == row and self._forget:
+                entry["row"], entry["direction"], entry["packets"] = -1, 0, 0
+                entry["inner_bytes"] = 0
+            elif int(entry["row"]) == row:
                 entry["row"], entry["direction"] = -1, TUNNEL_SEEN
                 self._control[CONTROL_STRAYS] += 1
         anywhere = self._tunnel(ANY_ENDPOINT, teid)
@@ -159,11 +170,13 @@ class Sessions:
         self._set_tunnel(self.endpoints.intern(*parse_address(receiver)), teid, -1, state)
 
     def make_room(self) -> None:
-        """Double the tunnel table if it is three quarters full."""
-        if self._control[CONTROL_TUNNELS] >= room(len(self.tunnels)):
-            larger = free_tunnels(2 * len(self.tunnels))
-            rehash_tunnels(self.tunnels, larger)
-            self.tunnels = larger
+        """Have room in the tunnel table: without what says nothing any more, or twice as large."""
+        table = self.tunnels
+        if self._control[CONTROL_TUNNELS] < room(len(table)):
+            return
+        few = 2 * telling_tunnels(table) < room(len(table))
+        self.tunnels = free_tunnels(len(table) * (1 if few else 2))
+        rehash_tunnels(table, self.tunnels, self._control)
 
     def tunnel_report(self) -> list[dict[str, Any]]:
         """Every tunnel that carried G-PDUs, by destination address and TEID.

@@ -121,8 +121,8 @@ def kernels(path: str, source: str) -> list[str]:
 
 
 def records(path: str, source: str) -> list[str]:
-    """Records are declared in engine/layout.py alone."""
-    if not _in_packages(path) or path == "engine/layout.py":
+    """Records are declared in engine/layout.py, those of the live gateway in engine/live_layout.py."""
+    if not _in_packages(path) or path in ("engine/layout.py", "engine/live_layout.py"):
         return []
     found = []
     for node in ast.walk(ast.parse(source)):

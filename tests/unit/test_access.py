@@ -163,6 +163,24 @@ def test_a_session_may_have_more_bearers_and_move() -> None:
     assert int(engine.control[CONTROL_STRAYS]) == 6
 
 
+def test_a_gateway_that_runs_for_long_needs_no_more_room_for_the_same_sessions() -> None:
+    """B20, B48: TEIDs at random, addresses in turn; a replay keeps what it reports"""
+    engine, replaying = gateway(live=True), gateway()
+    for number in range(600):
+        address = f"10.2.{number >> 8}.{number & 255}"
+        ends = {"teid_up": 7 * number + 1, "gateway": HERE, "peer": PEER, "teid_down": number + 1}
+        for one in (engine, replaying):
+            one.attach(imsi=A, address=address, at_ns=T0, **ends)  # type: ignore[arg-type]
+            up = packet(T0 + number * 10**9, address, teid=7 * number + 1, endpoint=0)
+            assert one.process(up)["departure_ns"] > 0
+    assert len(engine.sessions.tunnels) == len(engine.sessions.addresses) == 1024
+    assert int(engine.control[CONTROL_STRAYS]) == 0
+    assert len(engine.snapshot()["tunnels"]) == 1
+    assert len(replaying.sessions.tunnels) > 1024
+    assert len(replaying.snapshot()["tunnels"]) == 600
+    engine.close()
+
+
 def test_many_sessions_become_durable_at_once(tmp_path: Path) -> None:
     """D9: with one fsync at the end, also where it ends badly"""
     store = open_store(f"sqlite:///{tmp_path / 'pool.db'}")

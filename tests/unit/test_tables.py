@@ -9,11 +9,13 @@ from engine.layout import (
     ADDRESS_HOST,
     ADDRESS_PREFIX,
     ANY_ENDPOINT,
+    TUNNEL_ASIDE,
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
+    TUNNEL_OVER,
     TUNNEL_SEEN,
 )
-from engine.words import CONTROL_STRAYS, CONTROL_WORDS
+from engine.words import CONTROL_STRAYS, CONTROL_TUNNELS, CONTROL_WORDS
 
 CROWD = 192
 """entries in a table of 256 places: three quarters, so that many collide"""
@@ -42,13 +44,36 @@ def test_every_tunnel_is_found_again_in_a_larger_table() -> None:
     """N6, B20"""
     old = crowded_tunnels()
     new = tables.free_tunnels(512)
-    tables.rehash_tunnels(old, new)
+    control = np.zeros(CONTROL_WORDS, dtype=np.int64)
+    tables.rehash_tunnels(old, new, control)
+    assert int(control[CONTROL_TUNNELS]) == tables.telling_tunnels(old) == CROWD
     for table in (old, new):
         for number in range(CROWD):
             entry = table[tables.probe_tunnel(table, number % 3 << 32 | number * 977)]
             assert (entry["row"], entry["packets"]) == (number, number + 1)
         free = table[tables.probe_tunnel(table, 5 << 32)]
         assert (free["key"], free["row"]) == (-1, -1)
+
+
+def test_a_tunnel_that_says_nothing_any_more_is_left_behind() -> None:
+    """B20: no session's, nothing carried, and no mark that says what becomes of its packets"""
+    old, new = tables.free_tunnels(256), tables.free_tunnels(256)
+    control = np.zeros(CONTROL_WORDS, dtype=np.int64)
+    control[CONTROL_STRAYS] = 2
+    rows = [(-1, 0, 0), (-1, 0, TUNNEL_SEEN), (-1, 1, TUNNEL_SEEN), (3, 0, 0)]
+    rows += [(-1, 0, mark) for mark in (TUNNEL_ELSEWHERE, TUNNEL_ASIDE, TUNNEL_OVER)]
+    for teid, (row, packets, direction) in enumerate(rows):
+        entry = old[tables.probe_tunnel(old, teid)]
+        entry["key"], entry["row"], entry["packets"], entry["direction"] = (
+            teid,
+            row,
+            packets,
+            direction,
+        )
+    tables.rehash_tunnels(old, new, control)
+    kept = [int(new[tables.probe_tunnel(new, teid)]["key"]) for teid in range(len(rows))]
+    assert kept == [-1, -1, 2, 3, 4, 5, 6]
+    assert (int(control[CONTROL_TUNNELS]), int(control[CONTROL_STRAYS])) == (5, 1)
 
 
 def test_every_address_is_found_again_in_a_larger_table() -> None:
