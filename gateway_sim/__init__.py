@@ -1,14 +1,14 @@
 """The LTE side of the gateway: S-GW and terminals, as a capture that a scenario describes.
 
-scapy (GPL-2.0-only) is imported in `gateway_sim.codec` alone, when the first header is built.
+scapy (GPL-2.0-only) is imported in `gateway_sim.codec.headers` alone, when the first header is built.
 """
 
-from gateway_sim.attacks import expected
 from gateway_sim.books import write_events, write_subscribers
-from gateway_sim.estimate import Estimate, estimate
-from gateway_sim.generate import Summary, check_sends, generate
 from gateway_sim.loader import load, titles
 from gateway_sim.scenario import Scenario
+from gateway_sim.traffic.attacks import expected
+from gateway_sim.traffic.estimate import Estimate, estimate
+from gateway_sim.traffic.generate import Summary, check_sends, generate
 
 __all__ = [
     "Estimate",

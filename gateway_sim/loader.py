@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
-from gateway_sim.attacks import KINDS
 from gateway_sim.document import Document
 from gateway_sim.population import Numbers, population
 from gateway_sim.reader import Fault, Reader, shown
@@ -25,6 +24,7 @@ from gateway_sim.scenario import (
     Server,
 )
 from gateway_sim.terminals import Clock, activities, span
+from gateway_sim.traffic.attacks import KINDS
 
 _FOLDERS = (
     Path(__file__).parent / "scenarios",  # installed

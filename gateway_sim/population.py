@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.units import NS_PER_S
-from gateway_sim.draw import Ints, Streams
 from gateway_sim.reader import Reader
 from gateway_sim.scenario import EUTRAN, UTRAN, Activity, Contract, Coupon, Line, Server
 from gateway_sim.terminals import EVERY_MIN_NS, PERCENT, Clock, activities
+from gateway_sim.traffic.draw import Ints, Streams
 
 LINES_MAX = 1_000_000
 TEID_FIRST = 0x0010_0000

@@ -97,7 +97,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Packets that nobody ordered, evenly spaced from `begin_ns` on; see `gateway_sim.attacks`."""
+    """Packets that nobody ordered, evenly spaced from `begin_ns` on; see `gateway_sim.traffic.attacks`."""
 
     kind: str
     begin_ns: int

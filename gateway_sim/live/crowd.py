@@ -9,10 +9,10 @@ from gateway_sim.live import clock
 from gateway_sim.live.fleet import CLOSED, OPEN, SHUT, UNSURE, Fleet
 from gateway_sim.live.script import ATTACH, DETACH, MOVE, Asked
 from gateway_sim.scenario import Scenario
-from gateway_sim.sgw import Event, EventKind, Sgw
-from gateway_sim.sgw import Step as Reaction
-from gateway_sim.terminal import Credentials, Terminal
-from gateway_sim.transitions import State
+from gateway_sim.signalling.sgw import Event, EventKind, Sgw
+from gateway_sim.signalling.sgw import Step as Reaction
+from gateway_sim.signalling.terminal import Credentials, Terminal
+from gateway_sim.signalling.transitions import State
 
 DATAGRAMS_A_TURN = 256
 _LTE = 6

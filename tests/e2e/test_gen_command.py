@@ -42,7 +42,7 @@ def test_tshark_finds_no_error_in_a_scenario(name: str, tmp_path: Path) -> None:
 
 def test_tshark_finds_errors_of_an_attack_only_where_it_is_malformed(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
-    kinds = tuple(kind for kind in gateway_sim.attacks.KINDS if kind != "malformed")
+    kinds = tuple(kind for kind in gateway_sim.traffic.attacks.KINDS if kind != "malformed")
     old, new = "spread_s = 1\n", "spread_s = 1\nhandover_percent = 60\n"
     scenario = gateway_sim.load(storm.write(tmp_path, kinds=kinds, old=old, new=new))
     gateway_sim.generate(scenario, path)
@@ -147,6 +147,21 @@ def test_a_full_disk_is_said_in_one_line(capfd: pytest.CaptureFixture[str]) -> N
     assert "/dev/full: cannot be written: No space left on device" in line
 
 
+@pytest.mark.parametrize("option", ["--subscribers", "--events", "--expect"])
+def test_the_file_that_cannot_be_written_is_named(
+    option: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capture = str(tmp_path / "a.pcap")
+    asked = ("gen", "family", "-q", "--packets-max", "1", "-o", capture, option)
+    for place, why in (
+        ("/dev/full", "No space left on device"),
+        (f"{tmp_path}/none/x", "No such file or directory"),
+    ):
+        done = call(capfd, *asked, place)
+        assert done.status == 1
+        assert done.err == f"pktoll: {place}: cannot be written: {why}; choose another place\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -183,6 +198,7 @@ def test_a_scenario_without_packets_is_refused(
     assert done.status == 3
     assert f"{path}: nothing in it sends packets" in done.err
     assert not (tmp_path / "a.pcap").exists()
+    assert call(capfd, "gen", str(path), "--dry-run").status == 3
 
 
 def test_a_terminal_sees_how_far_it_is(

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 from scapy.layers.inet import ICMP, IP
 
-from gateway_sim import codec_path
-from gateway_sim.sgw import EventKind, Sgw, Step
-from gateway_sim.terminal import CHAP, IPV6, Credentials, Terminal
-from gateway_sim.transitions import State
+from gateway_sim.codec import path as codec_path
+from gateway_sim.signalling.sgw import EventKind, Sgw, Step
+from gateway_sim.signalling.terminal import CHAP, IPV6, Credentials, Terminal
+from gateway_sim.signalling.transitions import State
 from tests.support.osmo import ADDRESS, APN, DNS, INSIDE, Namespace, need, osmo_ggsn
 
 HERE = "127.0.0.1"

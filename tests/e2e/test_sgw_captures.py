@@ -4,9 +4,9 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from gateway_sim import heard
-from gateway_sim.control import Kind
-from gateway_sim.heard import PGW_CONTROL, PGW_USER, Heard
+from gateway_sim.signalling import heard
+from gateway_sim.signalling.control import Kind
+from gateway_sim.signalling.heard import PGW_CONTROL, PGW_USER, Heard
 from tests.support.gtpc import datagrams
 from tests.support.gtpc_truth import Row, numbers, of, texts
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway_sim import codec_path
-from gateway_sim.sgw import EventKind, Sgw, Step
-from gateway_sim.terminal import (
+from gateway_sim.codec import path as codec_path
+from gateway_sim.signalling.sgw import EventKind, Sgw, Step
+from gateway_sim.signalling.terminal import (
     CHAP,
     GERAN,
     IPV4V6,

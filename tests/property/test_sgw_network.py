@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway_sim import codec_path, heard
-from gateway_sim.sgw import Event, EventKind, Sgw, Step
-from gateway_sim.terminal import Terminal
-from gateway_sim.transitions import TABLE, Signal, State
+from gateway_sim.codec import path as codec_path
+from gateway_sim.signalling import heard
+from gateway_sim.signalling.sgw import Event, EventKind, Sgw, Step
+from gateway_sim.signalling.terminal import Terminal
+from gateway_sim.signalling.transitions import TABLE, Signal, State
 from tests.support.pgw import OURS, World, imsi_of, world
 
 GATEWAY, SOURCE = (OURS, 2123), ("127.0.0.2", 2123)

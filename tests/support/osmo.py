@@ -83,8 +83,27 @@ class Namespace:
         """The words that run a command in it."""
         return ["ip", "netns", "exec", self.name, *words]
 
+    def ip(self, *words: str) -> str:
+        """What `ip` says in it."""
+        done = subprocess.run(
+            ["ip", "-n", self.name, *words], check=True, timeout=30, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def without_ipv6(self) -> None:
+        """Let no interface in it say anything by itself."""
+        switch = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"
+        also = "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6"
+        subprocess.run(self.command("sh", "-c", f"{switch}; {also}"), check=True, timeout=30)
+
     def udp(self, address: str, port: int) -> socket.socket:
-        """A UDP socket that is in it: a thread goes in, makes the socket, and ends there."""
+        """A UDP socket that is in it."""
+        sock = self.socket(socket.SOCK_DGRAM)
+        sock.bind((address, port))
+        return sock
+
+    def socket(self, kind: socket.SocketKind) -> socket.socket:
+        """A socket that is in it: a thread goes in, makes the socket, and ends there."""
         made: list[socket.socket | OSError] = []
 
         def inside() -> None:
@@ -93,7 +112,7 @@ class Namespace:
                 if libc.setns(handle.fileno(), _CLONE_NEWNET) != 0:
                     made.append(OSError(ctypes.get_errno(), "setns"))
                     return
-            made.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            made.append(socket.socket(socket.AF_INET, kind))
 
         thread = threading.Thread(target=inside)
         thread.start()
@@ -101,8 +120,16 @@ class Namespace:
         if isinstance(made[0], OSError):
             raise made[0]
         made[0].settimeout(5)
-        made[0].bind((address, port))
         return made[0]
+
+
+def join(one: Namespace, other: Namespace, addresses: tuple[str, str], net: int = 24) -> None:
+    """Put a cable between two namespaces; the ends are called `wire`."""
+    ends = ("wire", "netns", one.name, "type", "veth", "peer", "name", "wire", "netns", other.name)
+    subprocess.run(["ip", "link", "add", *ends], check=True, timeout=30)
+    for namespace, address in zip((one, other), addresses, strict=True):
+        namespace.ip("address", "add", f"{address}/{net}", "dev", "wire")
+        namespace.ip("link", "set", "wire", "up")
 
 
 @contextmanager

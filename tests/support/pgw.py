@@ -173,6 +173,7 @@ def world(
     pool: str | None = None,
     draw: Any = None,
     live: bool = True,
+    own: frozenset[Endpoint] = frozenset(),
     **changes: Any,
 ) -> Iterator[World]:
     """A gateway on a coupon database in memory, or in a file, where it is a live one unless said."""
@@ -185,6 +186,6 @@ def world(
     )
     wires = Wires()
     table = SessionTable() if draw is None else SessionTable(draw)
-    pgw = Pgw(made, engine, wires, OURS, OURS, 7, table)
+    pgw = Pgw(made, engine, wires, OURS, OURS, 7, table, own=own)
     with engine:
         yield World(engine, pgw, wires)

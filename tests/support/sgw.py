@@ -4,8 +4,8 @@ from typing import Protocol
 
 import pytest
 
-from gateway_sim.sgw import EventKind, Sgw, Step
-from gateway_sim.terminal import Terminal
+from gateway_sim.signalling.sgw import EventKind, Sgw, Step
+from gateway_sim.signalling.terminal import Terminal
 from tests.support.scripted_gateway import PEER
 
 

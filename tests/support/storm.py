@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gateway_sim.attacks import KINDS
+from gateway_sim.traffic.attacks import KINDS
 
 HEAD = """
 title = "Storm"

@@ -60,6 +60,12 @@ DROPPED_OF_SIM = [
     ("B16 GTP-C to the gateway", inner(b"x", dst=OWN, dport=2123), "infra"),
     ("B16 PFCP to a peer", inner(b"x", dst=PEER, dport=8805), "infra"),
     ("B16 anything to the gateway", inner(b"x", dst=OWN, dport=80), "infra"),
+    ("to this machine's loopback", inner(dst="127.8.8.8"), "infra"),
+    ("GTP-U to its loopback", inner(g_pdu(b""), dst="127.8.8.8", dport=2152), "infra"),
+    ("to nobody", inner(dst="0.0.0.0"), "infra"),
+    ("to everybody", inner(dst="255.255.255.255"), "infra"),
+    ("to a group", inner(dst="224.0.0.1"), "infra"),
+    ("to a neighbour of this machine", inner(dst="169.254.169.254"), "infra"),
     ("B17 another's address", inner(src="10.1.0.9"), "spoof"),
     ("B17 0.0.0.0", inner(src="0.0.0.0"), "spoof"),
     ("B17 loopback", inner(src="127.0.0.1"), "spoof"),
@@ -175,8 +181,8 @@ def test_a_peer_is_out_of_bounds_only_while_it_has_sessions() -> None:
     """B16"""
     with world() as w:
         w.attach(1)
-        second = w.attach(2, peer_user=PEER_2)
-        blocked = inner(b"x", dst=PEER_2)
+        second = w.attach(2, peer_user="192.0.2.3")
+        blocked = inner(b"x", dst="192.0.2.3")
         w.up(g_pdu(blocked))
         assert w.refused() == {"infra": 1}
         w.plane.close(second)

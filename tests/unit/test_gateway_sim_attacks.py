@@ -8,9 +8,9 @@ import pytest
 
 import gateway_sim
 from engine import verdict
-from gateway_sim import attacks, malformed
-from gateway_sim.attacks import Flood
-from gateway_sim.generate import generate
+from gateway_sim.traffic import attacks, malformed
+from gateway_sim.traffic.attacks import Flood
+from gateway_sim.traffic.generate import generate
 from tests.support import storm
 
 
@@ -52,7 +52,7 @@ def test_frames_are_the_same_however_they_are_cut(
     scenario = gateway_sim.load(storm.write(tmp_path, kinds=(kind,)))
     whole, cut = io.BytesIO(), io.BytesIO()
     summary = generate(scenario, whole)
-    monkeypatch.setattr(import_module("gateway_sim.generate"), "FRAMES_MAX", 5)
+    monkeypatch.setattr(import_module("gateway_sim.traffic.generate"), "FRAMES_MAX", 5)
     generate(scenario, cut, 3)
     assert whole.getvalue() == cut.getvalue()
     assert summary.others == storm.PACKETS_EACH + 10 * 4 + 2 * 2  # sessions, and Echoes

@@ -15,12 +15,13 @@ from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 
 import gateway_sim
-from gateway_sim import plan, traffic
-from gateway_sim.draw import Draw
-from gateway_sim.flows import Flows
-from gateway_sim.generate import generate
 from gateway_sim.scenario import Scenario
-from gateway_sim.stamp import fold
+from gateway_sim.traffic import packets as traffic
+from gateway_sim.traffic import plan
+from gateway_sim.traffic.draw import Draw
+from gateway_sim.traffic.flows import Flows
+from gateway_sim.traffic.generate import generate
+from gateway_sim.traffic.stamp import fold
 from tests.support.scenarios import POPULATION, SMALL, write
 
 
@@ -182,7 +183,7 @@ def test_checksum_of_known_words() -> None:
 
 def test_a_udp_checksum_is_never_zero() -> None:
     """RFC 768: zero would mean that there is none."""
-    from gateway_sim.stamp import _stamp_udp
+    from gateway_sim.traffic.stamp import _stamp_udp
 
     words = np.zeros((1, 64), np.uint16)
     base = np.array([0xFFFF - 12 - 12])  # makes the sum of all words 0xFFFF

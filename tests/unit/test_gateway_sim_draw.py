@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway_sim.draw import Draw, Streams
+from gateway_sim.traffic.draw import Draw, Streams
 
 KEYS = [0, 1, 77, (1 << 32) - 1]
 

@@ -10,11 +10,11 @@ import pytest
 import gateway_sim
 from engine.errors import ConfigError
 from engine.units import NS_PER_S
-from gateway_sim import plan
-from gateway_sim.flows import Flows
 from gateway_sim.places import find_lines, line_of
 from gateway_sim.scenario import EUTRAN, Scenario
 from gateway_sim.terminals import PATTERNS
+from gateway_sim.traffic import plan
+from gateway_sim.traffic.flows import Flows
 from tests.support import storm
 from tests.support.scenarios import POPULATION, SMALL, write
 

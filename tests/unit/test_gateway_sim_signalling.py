@@ -12,12 +12,12 @@ import pytest
 import gateway_sim
 from engine.signalling.codec import decode
 from engine.signalling.messages import Kind, Message
-from gateway_sim import codec_answers
-from gateway_sim import control as controls
-from gateway_sim.codec_answers import Answer, Given
-from gateway_sim.generate import generate
+from gateway_sim.codec import answers as codec_answers
+from gateway_sim.codec.answers import Answer, Given
 from gateway_sim.scenario import UTRAN, Scenario
-from gateway_sim.terminal import IPV4, IPV4V6, IPV6
+from gateway_sim.signalling import control as controls
+from gateway_sim.signalling.terminal import IPV4, IPV4V6, IPV6
+from gateway_sim.traffic.generate import generate
 from tests.support import storm
 
 SGW, PGW = b"\xcb\x00\x71\x81", b"\xcb\x00\x71\x01"

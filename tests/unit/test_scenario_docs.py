@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import gateway_sim
-from gateway_sim.attacks import BULK, KINDS, MALFORMED
 from gateway_sim.reader import Reader
 from gateway_sim.terminals import KINDS as ACTIVITIES
 from gateway_sim.terminals import PATTERNS
+from gateway_sim.traffic.attacks import BULK, KINDS, MALFORMED
 from tests.support import storm
 from tests.support.scenarios import POPULATION, SMALL, write
 

@@ -5,11 +5,11 @@ import hashlib
 import pytest
 
 from engine.errors import UsageError
-from gateway_sim.codec_path import end_marker, error_indication
-from gateway_sim.control import NOT_FOUND
-from gateway_sim.sgw import EventKind, Sgw
-from gateway_sim.terminal import CHAP, IPV4V6, IPV6, UTRAN, Credentials
-from gateway_sim.transitions import State
+from gateway_sim.codec.path import end_marker, error_indication
+from gateway_sim.signalling.control import NOT_FOUND
+from gateway_sim.signalling.sgw import EventKind, Sgw
+from gateway_sim.signalling.terminal import CHAP, IPV4V6, IPV6, UTRAN, Credentials
+from gateway_sim.signalling.transitions import State
 from tests.support.scripted_gateway import (
     ACCEPTED,
     ADDRESS,

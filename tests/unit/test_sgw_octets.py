@@ -5,11 +5,22 @@ import struct
 
 import pytest
 
-from gateway_sim import codec_path, heard, stamped
-from gateway_sim.control import ACCEPTED, TYPES, Fill, Kind, Shape
-from gateway_sim.draw import Draw
-from gateway_sim.stamped import build, stamp
-from gateway_sim.terminal import CHAP, EUTRAN, IPV4, IPV4V6, IPV6, NO_AUTH, PAP, UTRAN, Credentials
+from gateway_sim.codec import path as codec_path
+from gateway_sim.signalling import heard, stamped
+from gateway_sim.signalling.control import ACCEPTED, TYPES, Fill, Kind, Shape
+from gateway_sim.signalling.stamped import build, stamp
+from gateway_sim.signalling.terminal import (
+    CHAP,
+    EUTRAN,
+    IPV4,
+    IPV4V6,
+    IPV6,
+    NO_AUTH,
+    PAP,
+    UTRAN,
+    Credentials,
+)
+from gateway_sim.traffic.draw import Draw
 from tests.support.scripted_gateway import (
     ADDRESS,
     DNS,

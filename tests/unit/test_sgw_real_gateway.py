@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from engine.gateway.session import Session
-from gateway_sim.sgw import EventKind, Sgw, Step
-from gateway_sim.terminal import CHAP, GERAN, IPV4V6, NO_AUTH, PAP, Credentials, Terminal
-from gateway_sim.transitions import State
+from gateway_sim.signalling.sgw import EventKind, Sgw, Step
+from gateway_sim.signalling.terminal import CHAP, GERAN, IPV4V6, NO_AUTH, PAP, Credentials, Terminal
+from gateway_sim.signalling.transitions import State
 from tests.support.pgw import OURS, World, imsi_of, sims, world
 from tests.support.sgw import VERSIONS, kinds
 

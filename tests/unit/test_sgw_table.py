@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway_sim.control import Kind
-from gateway_sim.heard import Heard
-from gateway_sim.sessions import Sessions
-from gateway_sim.sgw import EventKind, Step
-from gateway_sim.terminal import Fteid, Terminal
-from gateway_sim.transitions import TABLE, Action, Signal, State, markdown
+from gateway_sim.signalling.control import Kind
+from gateway_sim.signalling.heard import Heard
+from gateway_sim.signalling.sessions import Sessions
+from gateway_sim.signalling.sgw import EventKind, Step
+from gateway_sim.signalling.terminal import Fteid, Terminal
+from gateway_sim.signalling.transitions import TABLE, Action, Signal, State, markdown
 from tests.support.sgw import S, node, terminal
 
 PAIRS = list(itertools.product(State, Signal))
@@ -117,5 +117,8 @@ def test_the_example_of_the_page_works_as_written(project: Path) -> None:
 
 
 def test_scapy_is_not_loaded_before_the_first_message_is_made() -> None:
-    words = "import sys, gateway_sim.sgw; sys.exit(any(m.startswith('scapy') for m in sys.modules))"
+    words = (
+        "import sys, gateway_sim.signalling.sgw;"
+        "sys.exit(any(m.startswith('scapy') for m in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

@@ -3,14 +3,14 @@
 import pytest
 
 from engine.errors import UsageError
-from gateway_sim.codec_path import echo_request, echo_response
-from gateway_sim.control import Fill, Kind, Shape
-from gateway_sim.exchange import ANSWERS_MAX, Answers, Numbers, Requests
-from gateway_sim.node import Step
-from gateway_sim.sgw import EventKind, Sgw
-from gateway_sim.stamped import stamp
-from gateway_sim.terminal import Terminal
-from gateway_sim.transitions import State
+from gateway_sim.codec.path import echo_request, echo_response
+from gateway_sim.signalling.control import Fill, Kind, Shape
+from gateway_sim.signalling.exchange import ANSWERS_MAX, Answers, Numbers, Requests
+from gateway_sim.signalling.node import Step
+from gateway_sim.signalling.sgw import EventKind, Sgw
+from gateway_sim.signalling.stamped import stamp
+from gateway_sim.signalling.terminal import Terminal
+from gateway_sim.signalling.transitions import State
 from tests.support.scripted_gateway import PEER, USER_ADDRESS, ScriptedGateway, element, scapy_of
 from tests.support.sgw import VERSIONS, S, attached, kinds, node, talk, terminal
 

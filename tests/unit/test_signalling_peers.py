@@ -16,11 +16,11 @@ from engine.signalling.messages import (
     Pap,
 )
 from engine.signalling.messages import Kind as Read
-from gateway_sim.codec_answers import Answer, Given
-from gateway_sim.codec_answers import stamp as answer
-from gateway_sim.control import Fill, Kind, Shape
-from gateway_sim.stamped import build, stamp
-from gateway_sim.terminal import CHAP, EUTRAN, PAP, UTRAN, Credentials
+from gateway_sim.codec.answers import Answer, Given
+from gateway_sim.codec.answers import stamp as answer
+from gateway_sim.signalling.control import Fill, Kind, Shape
+from gateway_sim.signalling.stamped import build, stamp
+from gateway_sim.signalling.terminal import CHAP, EUTRAN, PAP, UTRAN, Credentials
 
 NODE = "127.0.0.2"
 FILL = Fill(

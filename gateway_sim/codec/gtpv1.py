@@ -6,9 +6,9 @@ of version 2, one octet short here, so every length is given.
 
 from typing import Any
 
-from gateway_sim.codec_options import protocols
-from gateway_sim.control import TYPES, Fill, Kind, Shape
-from gateway_sim.terminal import IPV4, IPV4V6, IPV6
+from gateway_sim.codec.options import protocols
+from gateway_sim.signalling.control import TYPES, Fill, Kind, Shape
+from gateway_sim.signalling.terminal import IPV4, IPV4V6, IPV6
 
 PDP_TYPE = {IPV4: 0x21, IPV6: 0x57, IPV4V6: 0x8D}
 """PDP type numbers of the IETF (7.7.27)"""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gateway_sim.codec_gtpv1 import PDP_TYPE
-from gateway_sim.codec_gtpv2 import PRIORITY, QCI
-from gateway_sim.codec_options import DNS_IPV4, IDENTIFIER, PAP_ID
-from gateway_sim.control import SEQUENCE_BITS, TYPES, Kind
-from gateway_sim.terminal import BEARER_ID, IPV4, IPV6
+from gateway_sim.codec.gtpv1 import PDP_TYPE
+from gateway_sim.codec.gtpv2 import PRIORITY, QCI
+from gateway_sim.codec.options import DNS_IPV4, IDENTIFIER, PAP_ID
+from gateway_sim.signalling.control import SEQUENCE_BITS, TYPES, Kind
+from gateway_sim.signalling.terminal import BEARER_ID, IPV4, IPV6
 
 PGW_USER, PGW_CONTROL = 5, 7
 """interface types of an F-TEID on S5/S8 (8.22)"""
@@ -192,7 +192,7 @@ def _build_v1(answer: Answer, given: Given) -> bytes:
 def _elements_v1(answer: Answer, given: Given) -> list[Any]:
     from scapy.contrib import gtp as v1
 
-    from gateway_sim.codec_gtpv1 import _qos
+    from gateway_sim.codec.gtpv1 import _qos
 
     recovery = v1.IE_Recovery(restart_counter=answer.restarts)
     if answer.kind == Kind.ECHO_RESPONSE:

@@ -5,7 +5,7 @@ scapy writes a length of one octet where PPP has two (RFC 1661 5), so none is le
 
 from typing import Any
 
-from gateway_sim.terminal import CHAP, IPV4, IPV6, NO_AUTH, PAP, Credentials
+from gateway_sim.signalling.terminal import CHAP, IPV4, IPV6, NO_AUTH, PAP, Credentials
 
 IPCP, PAP_ID, CHAP_ID = 0x8021, 0xC023, 0xC223
 DNS_IPV6, DNS_IPV4 = 0x0003, 0x000D

@@ -8,13 +8,13 @@ from typing import BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from engine.errors import ConfigError
-from gateway_sim.attacks import Flood
-from gateway_sim.flows import Flows
-from gateway_sim.pages import Pages
 from gateway_sim.scenario import Scenario
-from gateway_sim.signalling import Sessions, Signalling
-from gateway_sim.stamp import Frames, Stamper
-from gateway_sim.traffic import CHUNK_PACKETS, Packets, no_packets, packets
+from gateway_sim.traffic.attacks import Flood
+from gateway_sim.traffic.flows import Flows
+from gateway_sim.traffic.packets import CHUNK_PACKETS, Packets, no_packets, packets
+from gateway_sim.traffic.pages import Pages
+from gateway_sim.traffic.sessions import Sessions, Signalling
+from gateway_sim.traffic.stamp import Frames, Stamper
 
 MAGIC_NS = 0xA1B23C4D
 SNAPLEN_BYTES = 262_144

@@ -11,15 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.units import NS_PER_MS, NS_PER_S
-from gateway_sim import codec_answers, stamped
-from gateway_sim.codec_answers import Answer, Given
-from gateway_sim.control import SEQUENCE_BITS, Fill, Kind, Shape
-from gateway_sim.draw import Ints
-from gateway_sim.flows import Flows
-from gateway_sim.headers import Bytes, control_header, packed_address
+from gateway_sim.codec import answers as codec_answers
+from gateway_sim.codec.answers import Answer, Given
 from gateway_sim.scenario import EUTRAN, Line, Scenario
-from gateway_sim.stamp import Frames
-from gateway_sim.terminal import IPV4, IPV4V6, IPV6, Credentials
+from gateway_sim.signalling import stamped
+from gateway_sim.signalling.control import SEQUENCE_BITS, Fill, Kind, Shape
+from gateway_sim.signalling.terminal import IPV4, IPV4V6, IPV6, Credentials
+from gateway_sim.traffic.draw import Ints
+from gateway_sim.traffic.flows import Flows
+from gateway_sim.traffic.headers import Bytes, control_header, packed_address
+from gateway_sim.traffic.stamp import Frames
 
 APN = "iijmio.jp"
 ATTACH_AHEAD_NS = 200 * NS_PER_MS

@@ -5,7 +5,7 @@ from threading import Thread
 from types import TracebackType
 from typing import BinaryIO
 
-from gateway_sim.stamp import Page
+from gateway_sim.traffic.stamp import Page
 
 PAGES = 3
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway_sim.terminal import BEARER_ID, EUTRAN, IPV4, NO_AUTH, Credentials
+from gateway_sim.signalling.terminal import BEARER_ID, EUTRAN, IPV4, NO_AUTH, Credentials
 
 
 class Kind(StrEnum):

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway_sim.codec_options import (
+from gateway_sim.codec.options import (
     CHAP_ID,
     DNS_IPV4,
     DNS_IPV6,
@@ -17,8 +17,8 @@ from gateway_sim.codec_options import (
     PRIMARY_DNS,
     SECONDARY_DNS,
 )
-from gateway_sim.control import KINDS, Kind
-from gateway_sim.terminal import Fteid
+from gateway_sim.signalling.control import KINDS, Kind
+from gateway_sim.signalling.terminal import Fteid
 
 ELEMENTS_MAX = 256
 EXTENSIONS_MAX = 8

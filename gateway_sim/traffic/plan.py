@@ -13,8 +13,8 @@ import numpy as np
 
 from engine.layout import DOWNLINK, UPLINK
 from engine.units import NS_PER_MS, NS_PER_S
-from gateway_sim.draw import Ints, Streams
-from gateway_sim.flows import PERCENT, ROUND_TRIP_NS, Flows
+from gateway_sim.traffic.draw import Ints, Streams
+from gateway_sim.traffic.flows import PERCENT, ROUND_TRIP_NS, Flows
 
 SLAB_NS = 600 * NS_PER_S
 BURSTS_MAX = 1 << 18

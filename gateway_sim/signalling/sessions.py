@@ -1,12 +1,12 @@
-"""Sessions of terminals: what a signal does to one, by the table of `gateway_sim.transitions`."""
+"""Sessions of terminals: what a signal does to one, by the table of `transitions`."""
 
 from typing import Any
 
-from gateway_sim.control import Kind
-from gateway_sim.heard import Heard
-from gateway_sim.node import Event, EventKind, Node, Step
-from gateway_sim.terminal import IPV4, IPV6, Terminal
-from gateway_sim.transitions import TABLE, Action, Signal, State
+from gateway_sim.signalling.control import Kind
+from gateway_sim.signalling.heard import Heard
+from gateway_sim.signalling.node import Event, EventKind, Node, Step
+from gateway_sim.signalling.terminal import IPV4, IPV6, Terminal
+from gateway_sim.signalling.transitions import TABLE, Action, Signal, State
 
 _REPORTS = {
     (State.ATTACHED, Signal.CREATED): EventKind.ATTACHED,

@@ -3,8 +3,8 @@
 import numpy as np
 
 from engine.units import BITS_PER_BYTE, NS_PER_MS, NS_PER_S
-from gateway_sim.draw import Ints
 from gateway_sim.scenario import TCP, Activity, Scenario
+from gateway_sim.traffic.draw import Ints
 
 HOURS = 24
 PERCENT = 100

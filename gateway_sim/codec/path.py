@@ -4,7 +4,7 @@ import ipaddress
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway_sim.heard import ipv4_text
+from gateway_sim.signalling.heard import ipv4_text
 
 ECHO_REQUEST, ECHO_RESPONSE, ERROR_INDICATION, END_MARKER, G_PDU = 1, 2, 26, 254, 255
 EXTENSIONS_MAX = 8

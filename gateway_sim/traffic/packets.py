@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway_sim.draw import Ints
-from gateway_sim.flows import Flows
-from gateway_sim.plan import Bursts, plan, portions
 from gateway_sim.scenario import Scenario
+from gateway_sim.traffic.draw import Ints
+from gateway_sim.traffic.flows import Flows
+from gateway_sim.traffic.plan import Bursts, plan, portions
 
 CHUNK_PACKETS = 8_192
 

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway_sim.attacks import Flood
-from gateway_sim.codec import OUTER_BYTES
-from gateway_sim.flows import HOURS, PERCENT, Flows
-from gateway_sim.headers import RECORD_BYTES
+from gateway_sim.codec.headers import OUTER_BYTES
 from gateway_sim.scenario import Scenario
-from gateway_sim.signalling import STEPS
+from gateway_sim.traffic.attacks import Flood
+from gateway_sim.traffic.flows import HOURS, PERCENT, Flows
+from gateway_sim.traffic.headers import RECORD_BYTES
+from gateway_sim.traffic.sessions import STEPS
 
 
 class Estimate(NamedTuple):

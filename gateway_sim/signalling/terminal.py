@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from gateway_sim.transitions import State
+from gateway_sim.signalling.transitions import State
 
 UTRAN, GERAN, EUTRAN = 1, 2, 6
 """RAT types (TS 29.274 8.17, TS 29.060 7.7.50)"""

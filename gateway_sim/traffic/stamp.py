@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from engine.layout import UPLINK
 from engine.units import NS_PER_S
-from gateway_sim.codec import OUTER_BYTES
-from gateway_sim.draw import Ints
-from gateway_sim.flows import Flows
-from gateway_sim.headers import (
+from gateway_sim.codec.headers import OUTER_BYTES
+from gateway_sim.scenario import Scenario
+from gateway_sim.traffic.draw import Ints
+from gateway_sim.traffic.flows import Flows
+from gateway_sim.traffic.headers import (
     GTP,
     INNER,
     OUTER_IP,
@@ -24,9 +25,8 @@ from gateway_sim.headers import (
     Bytes,
     Headers,
 )
-from gateway_sim.plan import FLAG_SYN
-from gateway_sim.scenario import Scenario
-from gateway_sim.traffic import Packets
+from gateway_sim.traffic.packets import Packets
+from gateway_sim.traffic.plan import FLAG_SYN
 
 Words = npt.NDArray[np.uint16]
 

@@ -1,19 +1,19 @@
 """An S-GW (GTPv2-C on S5/S8) or SGSN (GTPv1-C on Gn) with its terminals: no sockets, no clock.
 
 Each call takes the time and gives a `Step`: datagrams to send, and what happened. What may follow what
-is the table of `gateway_sim.transitions`; all else is a fault, counted and reported.
+is the table of `gateway_sim.signalling.transitions`; all else is a fault, counted and reported.
 """
 
-from gateway_sim import heard
-from gateway_sim.control import ACCEPTED, NOT_FOUND, SEQUENCE_BITS, Fill, Kind, Shape
-from gateway_sim.exchange import Peer, Pending
-from gateway_sim.heard import Heard
-from gateway_sim.node import Event, EventKind, Step
-from gateway_sim.paths import Paths
-from gateway_sim.sessions import lacking
-from gateway_sim.stamped import stamp
-from gateway_sim.terminal import BEARER_ID, Terminal
-from gateway_sim.transitions import TABLE, Signal
+from gateway_sim.signalling import heard
+from gateway_sim.signalling.control import ACCEPTED, NOT_FOUND, SEQUENCE_BITS, Fill, Kind, Shape
+from gateway_sim.signalling.exchange import Peer, Pending
+from gateway_sim.signalling.heard import Heard
+from gateway_sim.signalling.node import Event, EventKind, Step
+from gateway_sim.signalling.paths import Paths
+from gateway_sim.signalling.sessions import lacking
+from gateway_sim.signalling.stamped import stamp
+from gateway_sim.signalling.terminal import BEARER_ID, Terminal
+from gateway_sim.signalling.transitions import TABLE, Signal
 
 __all__ = ["Event", "EventKind", "Sgw", "Step"]
 
@@ -33,7 +33,7 @@ NOT_SUPPORTED_TYPE = 3
 
 
 class Sgw(Paths):
-    """The machine; `gateway_sim.node.Node` says what it is made with."""
+    """The machine; `gateway_sim.signalling.node.Node` says what it is made with."""
 
     # --- what terminals want ----------------------------------------------------------------------
 

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from engine.errors import UsageError
-from gateway_sim.codec_options import IDENTIFIER
-from gateway_sim.control import SEQUENCE_BITS, Fill, Kind, Shape
-from gateway_sim.exchange import N3, T3_NS, Answers, Numbers, Peer, Pending, Requests
-from gateway_sim.stamped import stamp
-from gateway_sim.terminal import CHAP, Fteid, Terminal, chap_response
+from gateway_sim.codec.options import IDENTIFIER
+from gateway_sim.signalling.control import SEQUENCE_BITS, Fill, Kind, Shape
+from gateway_sim.signalling.exchange import N3, T3_NS, Answers, Numbers, Peer, Pending, Requests
+from gateway_sim.signalling.stamped import stamp
+from gateway_sim.signalling.terminal import CHAP, Fteid, Terminal, chap_response
 
 USER_PATH = 0
 """stands for GTP-U where requests are kept by version of GTP-C"""

@@ -1,19 +1,19 @@
 """GTP-U at the node, but for user packets: is the path alive, who does not know which tunnel."""
 
-from gateway_sim import codec_path
-from gateway_sim.codec_path import (
+from gateway_sim.codec import path as codec_path
+from gateway_sim.codec.path import (
     ECHO_REQUEST,
     ECHO_RESPONSE,
     END_MARKER,
     ERROR_INDICATION,
     PathMessage,
 )
-from gateway_sim.control import Kind
-from gateway_sim.exchange import Peer, Pending
-from gateway_sim.heard import Heard
-from gateway_sim.node import USER_PATH, Event, EventKind, Step
-from gateway_sim.sessions import Sessions
-from gateway_sim.transitions import Signal
+from gateway_sim.signalling.control import Kind
+from gateway_sim.signalling.exchange import Peer, Pending
+from gateway_sim.signalling.heard import Heard
+from gateway_sim.signalling.node import USER_PATH, Event, EventKind, Step
+from gateway_sim.signalling.sessions import Sessions
+from gateway_sim.signalling.transitions import Signal
 
 
 class Paths(Sessions):

@@ -6,8 +6,9 @@ own. Octet by octet it is what scapy would build. A shape in which a mark stands
 
 from dataclasses import dataclass
 
-from gateway_sim import codec_gtpv1, codec_gtpv2
-from gateway_sim.control import SEQUENCE_BITS, Fill, Kind, Shape, bcd, mark
+from gateway_sim.codec import gtpv1 as codec_gtpv1
+from gateway_sim.codec import gtpv2 as codec_gtpv2
+from gateway_sim.signalling.control import SEQUENCE_BITS, Fill, Kind, Shape, bcd, mark
 
 SHAPES_MAX = 512
 """templates that are kept; a scenario needs a few"""

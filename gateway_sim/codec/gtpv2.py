@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from gateway_sim.codec_options import protocols
-from gateway_sim.control import TYPES, Fill, Kind, Shape
-from gateway_sim.terminal import EUTRAN, IPV4, IPV6
+from gateway_sim.codec.options import protocols
+from gateway_sim.signalling.control import TYPES, Fill, Kind, Shape
+from gateway_sim.signalling.terminal import EUTRAN, IPV4, IPV6
 
 SGW_USER, SGW_CONTROL = 4, 6
 """interface types of an F-TEID on S5/S8 (8.22)"""

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.layout import DOWNLINK, UPLINK
-from gateway_sim.codec import OUTER_BYTES, control_template, template
-from gateway_sim.draw import Ints
-from gateway_sim.flows import Flows
+from gateway_sim.codec.headers import OUTER_BYTES, control_template, template
 from gateway_sim.scenario import TCP, UDP, Line, Scenario
+from gateway_sim.traffic.draw import Ints
+from gateway_sim.traffic.flows import Flows
 
 RECORD_BYTES = 16
 WIDTH_BYTES = 128

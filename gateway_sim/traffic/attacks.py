@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.units import NS_PER_S
-from gateway_sim import malformed
-from gateway_sim.codec import OUTER_BYTES, template
-from gateway_sim.draw import Ints, Streams
-from gateway_sim.headers import Bytes, packed_address
+from gateway_sim.codec.headers import OUTER_BYTES, template
 from gateway_sim.scenario import UDP, Attack, Scenario
-from gateway_sim.stamp import Frames, fold
+from gateway_sim.traffic import malformed
+from gateway_sim.traffic.draw import Ints, Streams
+from gateway_sim.traffic.headers import Bytes, packed_address
+from gateway_sim.traffic.stamp import Frames, fold
 
 BLOCK = 1 << 14
 """packets of one random source"""

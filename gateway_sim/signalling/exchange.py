@@ -8,9 +8,9 @@ import heapq
 from dataclasses import dataclass
 
 from engine.units import NS_PER_S
-from gateway_sim.control import Kind
-from gateway_sim.draw import Draw
-from gateway_sim.terminal import Terminal
+from gateway_sim.signalling.control import Kind
+from gateway_sim.signalling.terminal import Terminal
+from gateway_sim.traffic.draw import Draw
 
 Peer = tuple[str, int]
 """address and UDP port"""
