@@ -64,8 +64,6 @@ class Crowd:
         self.faults: list[str] = []
         self.path_faults = 0
         """messages of GTP-U that fit no session, such as Error Indications"""
-        self.unasked = 0
-        """sessions that the gateway ended by itself"""
         self._lines = list(scenario.lines())
         self._terminals: dict[int, Terminal] = {}
         self._numbers: dict[Terminal, int] = {}
@@ -184,10 +182,9 @@ class Crowd:
         now_ns = clock.stamp_ns()
         waiting = self._waiting.pop(sim, None)
         attached = terminal.state == State.ATTACHED
-        if waiting is None and not attached:
-            self.unasked += 1
-            if self.fleet.state[sim] == OPEN:  # this side hears of it only now
-                self.closings.append((sim, now_ns))
+        ended = waiting is None and not attached
+        if ended and self.fleet.state[sim] == OPEN:  # this side hears of it only now
+            self.closings.append((sim, now_ns))
         if not attached:
             self.fleet.state[sim] = CLOSED
         elif waiting is not None and waiting.do == MOVE:
@@ -200,11 +197,6 @@ class Crowd:
             self.outcomes.append(
                 Outcome(waiting.step, waiting.do, sim, fine, event.cause, waiting.begin_ns, now_ns)
             )
-
-    def gateway_of(self, sim: int) -> str | None:
-        """Address of the gateway's user plane as the session has it."""
-        terminal = self._terminals.get(sim)
-        return terminal.gateway_user.address if terminal and terminal.gateway_user else None
 
     def close(self) -> None:
         """Give the socket back."""

@@ -100,7 +100,6 @@ class Driver:
             for number, stream in enumerate(script.streams)
         ]
         self._steps = [Progress(step) for step in script.steps]
-        self._steps_by_index = {step.index: step for step in script.steps}
         self._cards = 0
         sides = exchange.sides
         self._poll = select.poll()

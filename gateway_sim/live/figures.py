@@ -78,10 +78,6 @@ class Figures:
     audit: dict[str, Any] | None = None
     pacing: Pacing = field(default_factory=Pacing)
 
-    def stream_of(self, number: int) -> Stream:
-        """The stream with this number."""
-        return self.script.streams[number]
-
     def of_streams(self, pick: Callable[[Stream], int]) -> Ints:
         """A column by packet sent, of what its stream says."""
         table = np.array([pick(stream) for stream in self.script.streams], np.int64)

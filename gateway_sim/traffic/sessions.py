@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.units import NS_PER_MS, NS_PER_S
+from engine.units import NS_PER_MS, NS_PER_S, NS_PER_US
 from gateway_sim.codec import answers as codec_answers
 from gateway_sim.codec.answers import Answer, Given
 from gateway_sim.scenario import EUTRAN, Line, Scenario
@@ -26,6 +26,9 @@ APN = "iijmio.jp"
 ATTACH_AHEAD_NS = 200 * NS_PER_MS
 ANSWER_NS = 20 * NS_PER_MS
 LEAVE_AFTER_NS = NS_PER_S
+APART_NS = 20 * NS_PER_US
+"""from one line to the next where many would attach or leave at once: a node has as many requests without
+an answer as it has sequence numbers"""
 ECHO_EVERY_NS = 60 * NS_PER_S
 SGW_CONTROL, PGW_CONTROL = 0x4000_0000, 0x6000_0000
 """added to a line's number: TEIDs of its control tunnel"""
@@ -54,8 +57,9 @@ class Sessions:
         self.owner = owner
         self.there = last > 0
         self.there &= first < np.iinfo(np.int64).max
-        self.attach_ns = np.where(self.there, first - ATTACH_AHEAD_NS, 0)
-        self.leave_ns = np.where(self.there, last + LEAVE_AFTER_NS, 0)
+        apart_ns = np.arange(len(lines)) * APART_NS
+        self.attach_ns = np.where(self.there, first - ATTACH_AHEAD_NS - apart_ns, 0)
+        self.leave_ns = np.where(self.there, last + LEAVE_AFTER_NS + apart_ns, 0)
         moves_ns = np.array([line.moves_ns for line in lines], np.int64)
         within = (moves_ns > first) & (moves_ns < last)
         self.moves_ns = np.where(within & self.there, moves_ns, 0)
@@ -67,11 +71,24 @@ class Sessions:
 
 
 class Due(NamedTuple):
-    """Messages in order of time: `line` is below 0 for an Echo, -1 of version 1 and -2 of version 2."""
+    """Messages in order of time: `line` is below 0 for an Echo, -1 of version 1 and -2 of version 2.
+
+    `pair` numbers requests, each with its answer, in no order.
+    """
 
     time_ns: Ints
     line: Ints
     step: Ints
+    version: Ints
+    pair: Ints
+
+    def sequences(self) -> Ints:
+        """Sequence numbers, in each version as the S-GW asks one by one; an answer has its request's."""
+        numbers = np.zeros(self.pair.size, np.int64)  # by pair
+        for version, bits in SEQUENCE_BITS.items():
+            asks = self.pair[(self.step % 2 == 0) & (self.version == version)]
+            numbers[asks] = np.arange(asks.size) % (1 << bits)
+        return numbers[self.pair]
 
 
 class Signalling:
@@ -81,6 +98,7 @@ class Signalling:
         self.scenario = scenario
         self.lines = list(scenario.lines())
         self.due = _due(self.lines, sessions)
+        self.sequences = self.due.sequences()
         self.count = self.due.time_ns.size
         ends = [ipaddress.IPv4Address(text).packed for text in (scenario.sgw, scenario.pgw)]
         self._heads = [control_header(*ends), control_header(*ends[::-1])]
@@ -98,7 +116,7 @@ class Signalling:
         groups: dict[int, tuple[list[int], list[bytes]]] = {}
         for number in range(first, past):
             line, step = int(self.due.line[number]), int(self.due.step[number])
-            made = self._echo(number, -line) if line < 0 else self._message(line, step)
+            made = self._echo(number, -line) if line < 0 else self._message(number, line, step)
             numbers, octets = groups.setdefault(len(made), ([], []))
             numbers.append(number)
             octets.append(made)
@@ -113,19 +131,15 @@ class Signalling:
         return np.concatenate([heads[answers], messages], axis=1)
 
     def _echo(self, number: int, version: int) -> bytes:
-        step = int(self.due.step[number])
-        asked_ns = int(self.due.time_ns[number]) - step * ANSWER_NS
-        sequence = asked_ns // NS_PER_S & 0xFFFF  # the same in both, another in the next
-        if step:
+        sequence = int(self.sequences[number])
+        if self.due.step[number]:
             answer = Answer(version, Kind.ECHO_RESPONSE, self.scenario.pgw)
             return codec_answers.stamp(answer, Given(sequence))
         return stamped.stamp(Shape(version, Kind.ECHO_REQUEST), Fill(sequence))
 
-    def _message(self, index: int, step: int) -> bytes:
+    def _message(self, number: int, index: int, step: int) -> bytes:
         line = self.lines[index]
-        version = 2 if line.rat == EUTRAN else 1
-        pairs = len(STEPS) // 2
-        sequence = (index * pairs + step // 2) % (1 << SEQUENCE_BITS[version])
+        version, sequence = int(self.due.version[number]), int(self.sequences[number])
         if step % 2:
             return self._answer(line, index, version, step, sequence)
         node = self.scenario.sgw
@@ -166,25 +180,34 @@ class Signalling:
 def _due(lines: list[Line], sessions: Sessions) -> Due:
     """Requests and answers of every session, and Echoes of each version that is in use."""
     every = np.arange(len(lines))
+    newer = np.array([line.rat == EUTRAN for line in lines], np.bool_)
     starts = [sessions.attach_ns, sessions.moves_ns, sessions.leave_ns]
-    parts = []
+    parts: list[Due] = []
     for turn, start_ns in enumerate(starts):
         chosen = every[sessions.there & (start_ns > 0)]
-        for answer in (0, 1):
-            step = np.full(chosen.size, 2 * turn + answer)
-            parts.append(Due(start_ns[chosen] + answer * ANSWER_NS, chosen, step))
-    newer = np.array([line.rat == EUTRAN for line in lines], np.bool_)
+        parts += _pairs(start_ns[chosen], chosen, 2 * turn, np.where(newer[chosen], 2, 1))
     for version, of in ((2, newer), (1, ~newer)):
         speaks = every[sessions.there & of]
         if speaks.size:
             first = int(sessions.attach_ns[speaks].min()) - ATTACH_AHEAD_NS
             times = np.arange(first, int(sessions.leave_ns[speaks].max()), ECHO_EVERY_NS)
-            for answer in (0, 1):
-                who, step = np.full(times.size, -version), np.full(times.size, answer)
-                parts.append(Due(times + answer * ANSWER_NS, who, step))
+            spoken = np.full(times.size, version)
+            parts += _pairs(times, -spoken, 0, spoken)
+    sizes = [part.pair.size for part in parts[::2]]
+    offsets = np.repeat(np.cumsum([0, *sizes[:-1]]), 2)
+    parts = [part._replace(pair=part.pair + at) for part, at in zip(parts, offsets, strict=True)]
     whole = Due(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     order = np.argsort(whole.time_ns, kind="stable")
     return Due(*(column[order] for column in whole))
+
+
+def _pairs(times: Ints, line: Ints, step: int, version: Ints) -> list[Due]:
+    """Requests of one step, and the answers to them."""
+    pair = np.arange(times.size)
+    return [
+        Due(times + answer * ANSWER_NS, line, np.full(times.size, step + answer), version, pair)
+        for answer in (0, 1)
+    ]
 
 
 def _pdn_type(line: Line) -> int:

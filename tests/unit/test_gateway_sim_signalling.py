@@ -17,7 +17,9 @@ from gateway_sim.codec.answers import Answer, Given
 from gateway_sim.scenario import UTRAN, Scenario
 from gateway_sim.signalling import control as controls
 from gateway_sim.signalling.terminal import IPV4, IPV4V6, IPV6
+from gateway_sim.traffic.flows import Flows
 from gateway_sim.traffic.generate import generate
+from gateway_sim.traffic.sessions import Sessions, Signalling
 from tests.support import storm
 
 SGW, PGW = b"\xcb\x00\x71\x81", b"\xcb\x00\x71\x01"
@@ -109,6 +111,30 @@ def test_answers_give_what_the_scenario_says(
         assert answer.options is not None
         assert "192.0.2.53" in answer.options.dns
     assert not asked
+
+
+def test_no_sequence_number_is_in_use_twice(tmp_path: Path) -> None:
+    """However many lines there are: at 65 536 the numbers of version 1 begin again."""
+    text = storm.HEAD.replace("contracts = 5\n", "contracts = 20_000\n")
+    text = text.replace("10.64.0.0/20", "10.64.0.0/12").replace("spread_s = 1\n", "")
+    text = text.replace("share_3g_percent = 50", "share_3g_percent = 90")
+    path = tmp_path / "crowd.toml"
+    path.write_text(text)
+    lines = gateway_sim.load(path)
+    due = Signalling(lines, Sessions(lines, Flows.of(lines)))
+    waiting: dict[tuple[int, int], int] = {}
+    most = 0
+    for version, sequence, pair, step in zip(
+        due.due.version, due.sequences, due.due.pair, due.due.step, strict=True
+    ):
+        if step % 2:
+            assert waiting.pop((version, sequence)) == pair
+        else:
+            assert (version, sequence) not in waiting
+            waiting[version, sequence] = pair
+            most = max(most, len(waiting))
+    assert not waiting
+    assert 500 < most < 10_000
 
 
 def test_packets_lie_between_attach_and_leave(capture: bytes, scenario: Scenario) -> None:
