@@ -29,6 +29,8 @@ build() { # NAME CFLAGS LIBS
 has_header() { printf '#include <%s>\n' "$1" | "$cc" -E - >/dev/null 2>&1; }
 
 build file_read '' ''
+build live_blast '' -pthread
+build live_floor '' ''
 if has_header pcap/pcap.h; then
     build pcap_read '' -lpcap
     build pcap_gtp '' -lpcap

@@ -14,6 +14,7 @@ import click
 
 from engine.cli.captures import announce, tell
 from engine.cli.pool_database import instant
+from engine.errors import OutputError
 
 if TYPE_CHECKING:
     from engine.gateway.gateway import Gateway
@@ -285,7 +286,11 @@ def _report(gateway: "Gateway", path: str | None) -> None:
     if path == "-":
         sys.stdout.write(text)
         return
-    Path(path).write_text(text, encoding="utf-8")
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        # An error of output only: slices are settled all the same.
+        raise OutputError(f"--report {path}: {error.strerror}; the ledger is complete") from None
 
 
 def _summary(gateway: "Gateway") -> None:

@@ -26,6 +26,7 @@ from engine.live_layout import (
 )
 from engine.wire.addresses import parse_address
 from engine.wire.endpoints import Endpoints
+from engine.words import CONTROL_WORDS
 
 Rows = npt.NDArray[Any]
 
@@ -192,7 +193,7 @@ class Bearers:
         if self._teids_used >= room(len(self.teids)):
             live = self.teids[self.teids["row"] >= 0]
             self.teids = free_tunnels(_size_for(len(live)))
-            rehash_tunnels(live, self.teids)
+            rehash_tunnels(live, self.teids, np.zeros(CONTROL_WORDS, dtype=np.int64))
             self._teids_used = len(live)
         entry = self.teids[probe_tunnel(self.teids, teid)]
         self._teids_used += int(entry["key"]) == -1

@@ -47,9 +47,9 @@ class Pgw:
     """The P-GW and GGSN of one gateway.
 
     `control_address` and `user_address` are what peers are told to send to; `restarts` is this gateway's
-    restart counter (TS 23.007 18); `own` are its own sockets, `peer_port` is where G-PDUs go. Times are ns since 1970, of the gateway's own clock. The caller sends
-    what `receive`, `tick`, `stop` and `error_indication` return, after the end of an `engine.together()`
-    if it called them within one.
+    restart counter (TS 23.007 18); `own` are its own sockets, `peer_port` is where G-PDUs go. Times are ns
+    since 1970, of the gateway's own clock. The caller sends what `receive`, `tick`, `stop` and
+    `error_indication` return, after the end of an `engine.together()` if it called them within one.
     """
 
     def __init__(

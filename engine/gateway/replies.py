@@ -36,6 +36,16 @@ KINDS = {
 """requests that are answered even where they cannot be read, by version and message type"""
 
 
+QOS_BYTES = {4, 12, 13, 15, 17, 21}
+"""of a profile with the octet of its priority: of R97, R99, R5, R6 and later (TS 24.008 10.5.6.5)"""
+
+
+def _negotiated(request: Message) -> bytes | None:
+    """The profile asked for, which is not to be exceeded (TS 29.060 7.3.2); None for one of our own."""
+    asked = request.qos if request.version == 1 else None
+    return asked if asked is not None and len(asked) in QOS_BYTES else None
+
+
 def _end(interface: int, teid: int, address: str) -> Fteid:
     four = ":" not in address
     return Fteid(interface, teid, address if four else None, None if four else address)
@@ -111,6 +121,7 @@ class Replies:
             ),
             recovery=self._recovery,
             charging_id=session.charging_id,
+            qos=_negotiated(request),
         )
 
     def modified(self, request: Message, session: Session) -> Message:
@@ -133,6 +144,7 @@ class Replies:
             bearers=bearers,
             recovery=self._recovery,
             charging_id=session.charging_id if bearers else None,
+            qos=_negotiated(request),
         )
 
     def deleted(self, request: Message, session: Session) -> Message:

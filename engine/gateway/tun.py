@@ -15,9 +15,12 @@ from engine.gateway.sgi import TunSgi
 DEVICE = "/dev/net/tun"
 MTU_BYTES = 1400
 """byte; with the tunnel's headers around it a packet still fits into 1500: 36 over IPv4, 56 over IPv6"""
+QUEUE_PACKETS = 4096
+"""packets that the system keeps for us there; its own 500 are full before a busy turn is over"""
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _SIOCSIFMTU, _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8922, 0x8913, 0x8914
+_SIOCSIFTXQLEN = 0x8943
 _IFF_UP = 1
 _NAME_BYTES = 16
 
@@ -57,6 +60,7 @@ def _bring_up(name: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         label = name.encode()
         fcntl.ioctl(sock, _SIOCSIFMTU, struct.pack("16si20x", label, MTU_BYTES))
+        fcntl.ioctl(sock, _SIOCSIFTXQLEN, struct.pack("16si20x", label, QUEUE_PACKETS))
         answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH22x", label, 0))
         flags = struct.unpack("16sH22x", answer)[1] | _IFF_UP
         fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH22x", label, flags))

@@ -4,27 +4,37 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from engine import clock
-from engine.errors import PoolError, PoolFenced
+from engine.errors import PoolError, PoolFenced, PoolUnavailable
 from engine.pool.store import CouponStore, Notice
 
 POLL_NS = 50_000_000
 """ns; how often others' changes are looked for"""
 GROUP_MAX = 256
 """questions that become durable with one fsync, where so many are there"""
+LATE_NS = 1_000_000_000
+"""ns; a database that needs longer for an answer is not waited for any more, while others wait for us"""
+LATE_AGAIN_NS = 50_000_000
+"""ns; the same where it did not answer the last time either"""
+LOOK_S = 0.025
+"""s; how often a caller who waits looks whether the database is late"""
 Task = Callable[[], Any]
 Done = Callable[[Any], None]
 
 
-class Question(NamedTuple):
+@dataclass(slots=True)
+class Question:
     """What is to be run, who is told of its answer in the asker's thread, and whether others may be run in
-    the same transaction."""
+    the same transaction. One that is withdrawn before it begins is never run."""
 
     task: Task
     tell: Done
     joins: bool
+    begun: bool = False
+    withdrawn: bool = False
 
 
 class Asker:
@@ -45,6 +55,10 @@ class Asker:
         self._told = threading.Event()
         self.open_questions = 0
         """asked, and not yet collected"""
+        self._last = False
+        self._begun_ns: int | None = None
+        self._silent = False
+        self._lock = threading.Lock()
         self.heard: deque[Notice] = deque()
         self._looked_ns = clock.elapsed_ns()
         self._thread = threading.Thread(target=self._run, name="coupon database", daemon=True)
@@ -70,13 +84,39 @@ class Asker:
             self._tasks.put(question)
 
     def wait(self, task: Task) -> Any:
-        """Run `task` in the store's thread and return what it returns, or raise what it raises."""
+        """Run `task` in the store's thread and return what it returns, or raise what it raises.
+
+        PoolUnavailable, and the task is never run, where the database is late with what came before it: the
+        caller has packets to serve (G5).
+        """
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._tasks.put(Question(task, answers.put, False))
-        answer = answers.get()
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        question = Question(task, answers.put, False)
+        if not self._is_late():
+            self._tasks.put(question)
+        else:
+            question.withdrawn = True
+        while not question.withdrawn:
+            try:
+                answer = answers.get(timeout=LOOK_S)
+            except queue.Empty:
+                if self._is_late():
+                    self._withdraw(question)
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+        raise PoolUnavailable("the coupon database does not answer; it is asked again later")
+
+    def _is_late(self) -> bool:
+        begun_ns = self._begun_ns
+        if self._last or begun_ns is None:
+            return False
+        limit_ns = LATE_AGAIN_NS if self._silent else LATE_NS
+        return clock.elapsed_ns() - begun_ns > limit_ns
+
+    def _withdraw(self, question: Question) -> None:
+        with self._lock:
+            question.withdrawn = not question.begun
 
     def collect(self) -> None:
         """Take the answers that have come; PoolFenced if another gateway has taken over."""
@@ -106,8 +146,14 @@ class Asker:
             self._told.clear()
             self.collect()
 
+    def settle_up(self) -> None:
+        """Nothing is served any more: from now on `wait` waits however late the database is. But it is
+        asked in vain once only; what was to be asked after that has the same answer."""
+        self._last, self._silent = True, False
+
     def end(self) -> None:
-        """End the thread after what was asked."""
+        """End the thread after what was asked; a database that is silent is not asked again."""
+        self._last = True
         self._tasks.put(None)
         self._thread.join()
 
@@ -116,11 +162,28 @@ class Asker:
             group = self._group()
             if not group:
                 return
-            one = len(group) == 1
-            answers = [_answer(group[0].task)] if one else self._all(group)
+            group = self._begin(group)
+            answers = self._answers_to(group)
+            self._begun_ns = None
+            if answers:
+                self._silent = isinstance(answers[-1], PoolUnavailable)
             for question, answer in zip(group, answers, strict=True):
                 question.tell(answer)
             self._told.set()
+
+    def _answers_to(self, group: list[Question]) -> list[Any]:
+        if self._last and self._silent:
+            self._looked_ns = clock.elapsed_ns()
+            return [PoolUnavailable("the coupon database does not answer")] * len(group)
+        return self._all(group) if len(group) > 1 else [_answer(one.task) for one in group]
+
+    def _begin(self, group: list[Question]) -> list[Question]:
+        """What of a group is still to be run; from now on nothing of it can be withdrawn."""
+        self._begun_ns = clock.elapsed_ns()
+        with self._lock:
+            for question in group:
+                question.begun = not question.withdrawn
+        return [question for question in group if question.begun]
 
     def _group(self) -> list[Question]:
         """What to run next; nothing at the end."""
@@ -148,7 +211,6 @@ class Asker:
                 raise queue.Empty
             return self._tasks.get(timeout=left_ns / 1e9)
         except queue.Empty:
-            self._looked_ns = clock.elapsed_ns()
             return Question(
                 self._look, lambda found: self._answers.append((self._hear, found)), False
             )
@@ -165,10 +227,13 @@ class Asker:
 
     def _look(self) -> list[Notice]:
         now_ns = clock.lease_ns()
-        if now_ns - self._renewed_ns >= self._renew_ns:
-            self._store.renew()
-            self._renewed_ns = now_ns
-        return self._store.notices()
+        try:
+            if now_ns - self._renewed_ns >= self._renew_ns:
+                self._store.renew()
+                self._renewed_ns = now_ns
+            return self._store.notices()
+        finally:  # however long it took: what is asked has its turn before the next look
+            self._looked_ns = clock.elapsed_ns()
 
     def _hear(self, found: list[Notice] | PoolError) -> None:
         if not isinstance(found, PoolError):  # one that does not answer is asked again in a moment

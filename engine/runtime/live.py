@@ -71,6 +71,7 @@ class LiveQuota(Quota):
         super().close_line(line, now_ns)
 
     def settle(self, lines: Iterable[LineState], now_ns: int) -> None:
+        self._asker.settle_up()
         self._asker.settled()
         super().report_usage(list(self._said.values()), now_ns)
         super().settle(lines, now_ns)

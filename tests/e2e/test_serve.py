@@ -13,16 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import call, environment, spawn
-from tests.support.plane import OWN, g_pdu, heard, inner, listen
-from tests.support.serve import START, Peer, Serving, lines, peer_of, serving
+from tests.support.plane import OWN, g_pdu, heard, inner
+from tests.support.serve import START, Peer, Serving, free_port, lines, peer_of, serving
 
 SERVER = "198.51.100.7"
-
-
-def free_port() -> int:
-    """A UDP port that nobody has."""
-    with listen(OWN) as sock:
-        return int(sock.getsockname()[1])
 
 
 def answered(peer: Peer, teid: int, sent: bytes) -> bytes:

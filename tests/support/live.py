@@ -1,13 +1,15 @@
 """Live engines on a coupon database in a file, and that database kept busy by another process."""
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from engine.errors import PoolUnavailable
 from engine.pool.store import open_store
 from engine.runtime import Engine, store_options
 from tests.support.gateway import HIGH, MS, T0, book, gateway, line, packet, play, settings
@@ -36,8 +38,17 @@ def live(path: Path, coupon_bytes: int, answer_ms: int = 5_000, **pool: Any) -> 
 def answered(engine: Engine) -> None:
     """Let every question be answered, and those that the answers give rise to."""
     for _ in range(4):
-        engine.quota.store.settings()  # answered after all that was asked before
+        _settings(engine)  # answered after all that was asked before
         engine.flush()
+
+
+def _settings(engine: Engine) -> None:
+    """Ask something of the database, again while it is late: a gateway does not wait for it then."""
+    for _ in range(1_000):
+        with suppress(PoolUnavailable):
+            engine.quota.store.settings()
+            return
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -44,6 +44,12 @@ def lines(path: Path, count: int = 2, *, coupon: bool = True) -> str:
     return str(path)
 
 
+def free_port() -> int:
+    """A UDP port that nobody has."""
+    with listen(OWN) as sock:
+        return int(sock.getsockname()[1])
+
+
 @dataclass
 class Serving:
     """A gateway that serves: its process, where it listens, and the file of its report."""

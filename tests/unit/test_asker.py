@@ -165,3 +165,99 @@ def test_what_was_asked_before_the_end_is_still_run(tmp_path: Path) -> None:
     assert talk.answers == [None] * 2
     assert not isinstance(talk.answers[0], PoolError)
     talk.store.close()
+
+
+def test_who_serves_packets_does_not_wait_for_a_database_that_is_late(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G5: what has not begun is given up and never run; what is asked next is refused at once"""
+    monkeypatch.setattr("engine.runtime.asker.LATE_NS", 1)
+    gate = talk.kept_waiting()
+    ran: list[int] = []
+    with pytest.raises(PoolUnavailable, match="does not answer"):
+        talk.asker.wait(lambda: ran.append(1))
+    with pytest.raises(PoolUnavailable):
+        talk.asker.settled()
+    talk.asker.settle_up()
+    threading.Timer(0.1, gate.set).start()
+    assert talk.asker.wait(lambda: "at last") == "at last"
+    assert ran == []
+
+
+def test_what_is_given_up_while_it_waits_in_the_queue_is_not_run(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G5: the database comes to be late while somebody waits"""
+    monkeypatch.setattr("engine.runtime.asker.LATE_NS", 10**8)
+    gate = talk.kept_waiting()
+    ran: list[int] = []
+    with pytest.raises(PoolUnavailable):
+        talk.asker.wait(lambda: ran.append(1))
+    talk.asker.settle_up()
+    gate.set()
+    assert talk.asker.wait(lambda: "next") == "next"
+    assert ran == []
+
+
+def test_what_has_begun_is_waited_for_however_late_it_is(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could say whether it was done"""
+    monkeypatch.setattr("engine.runtime.asker.LATE_NS", 1)
+    gate = threading.Event()
+    threading.Timer(0.2, gate.set).start()
+    assert talk.asker.wait(gate.wait) is True
+
+
+def test_a_database_that_did_not_answer_is_given_less_time(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G5: an outage costs its full patience once"""
+    monkeypatch.setattr("engine.runtime.asker.LATE_AGAIN_NS", 1)
+
+    def silent() -> None:
+        raise PoolUnavailable("gone")
+
+    with pytest.raises(PoolUnavailable, match="gone"):
+        talk.asker.wait(silent)
+    gate = talk.kept_waiting()
+    with pytest.raises(PoolUnavailable, match="asked again later"):
+        talk.asker.wait(lambda: None)
+    gate.set()
+    talk.asker.settle_up()
+    talk.asker.settled()
+    assert not talk.asker._silent
+
+
+def test_at_the_end_a_database_that_is_gone_is_asked_in_vain_once(talk: Talk) -> None:
+    """A gateway that is told to stop does so, whatever was still to be asked"""
+    ran: list[int] = []
+
+    def silent() -> None:
+        ran.append(1)
+        raise PoolUnavailable("gone")
+
+    talk.asker.settle_up()
+    for _ in range(3):
+        with pytest.raises(PoolUnavailable):
+            talk.asker.wait(silent)
+    assert ran == [1]
+
+
+def test_the_thread_ends_although_the_database_stays_silent(tmp_path: Path) -> None:
+    """What was asked has its turn between two looks, however long those take"""
+    made = Talk(tmp_path / "pool.db")
+
+    def silent() -> Any:
+        raise PoolUnavailable("gone")
+
+    made.store.notices = silent  # type: ignore[method-assign]
+    made.asker._looked_ns -= HOUR_NS
+    while not made.asker._silent:
+        pass
+    made.asker._looked_ns -= HOUR_NS
+    made.asker.ask(lambda: "asked", made.answers.append)
+    made.asker.end()
+    made.asker.collect()
+    assert made.answers == ["asked"] or isinstance(made.answers[0], PoolUnavailable)
+    made.store.close()

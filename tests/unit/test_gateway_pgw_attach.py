@@ -33,7 +33,18 @@ from engine.signalling.messages import (
 from engine.subscribers import Book
 from tests.support.gateway import T0
 from tests.support.live import busy
-from tests.support.pgw import OTHER, PAP, VERSIONS, create, delete, imsi_of, sims, world
+from tests.support.pgw import (
+    OTHER,
+    PAP,
+    SGW,
+    VERSIONS,
+    create,
+    delete,
+    imsi_of,
+    modify,
+    sims,
+    world,
+)
 
 
 def chap(password: bytes, user: bytes = b"mio@iij", challenge: bytes = b"\x01" * 16) -> Options:
@@ -174,6 +185,29 @@ def test_a_request_of_version_1_need_not_name_its_network(
         answer = here.ask(create(version, network=None))
         assert answer.cause == number(version, cause)
         assert len(here.pgw.sessions) == (cause is Cause.ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        (bytes.fromhex("000b921f"), True),  # R97, as an SGSN of then has it
+        (bytes.fromhex("000b921f7396404074f9ffff"), True),
+        (bytes(255), False),
+        (bytes(1), False),
+        (bytes(5), False),
+    ],
+)
+def test_a_profile_of_quality_is_answered_with_itself(asked: bytes, granted: bool) -> None:
+    """TS 29.060 7.3.2: negotiated downwards only; one of a length that none has gets our own"""
+    with world() as here:
+        session = here.attach(1, qos=asked)
+        answers = [here.ask(create(1, sequence=900, qos=asked))]
+        answers.append(
+            here.ask(modify(here.pgw.sessions.by_imsi[session.imsi], SGW, (7, 8), qos=asked))
+        )
+        assert [(answer.qos == asked, len(answer.qos or b"")) for answer in answers] == [
+            (granted, len(asked) if granted else 13)
+        ] * 2
 
 
 def test_a_context_beside_the_first_one_is_refused() -> None:
