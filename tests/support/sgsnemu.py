@@ -110,9 +110,21 @@ def captured(namespace: Namespace, path: Path) -> Iterator[None]:
             if line.startswith(b"File:"):
                 break
         yield
+        _see_last(namespace, path)
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def _see_last(namespace: Namespace, path: Path) -> None:
+    """Send a datagram of our own, and wait until it is in the file: then all before it is."""
+    mark = b"the last one of this capture"
+    end = time.monotonic() + DONE_S
+    with namespace.udp(SGSN, 0) as sock:
+        while mark not in path.read_bytes():
+            assert time.monotonic() < end, "nothing is captured"
+            sock.sendto(mark, (GGSN, 9))
+            time.sleep(0.05)
 
 
 def records(path: Path) -> list[dict[str, Any]]:
