@@ -1,5 +1,6 @@
 """Sessions of an engine: who may attach, with what; attaching, moving, detaching (rules N, L, O1)."""
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -34,7 +35,7 @@ Told = tuple[int, str, str]
 "charge" and "exhausted" of the contract"""
 
 
-class Access:
+class Access(ABC):
     """The part of an engine that opens and closes sessions; see `engine.runtime.control`."""
 
     sims: SimTable
@@ -47,14 +48,16 @@ class Access:
     told: deque[Told] | None
 
     @property
+    @abstractmethod
     def now_ns(self) -> int:
         """The engine's time: the latest packet's or call's; 0 before the first."""
-        raise NotImplementedError
+        ...
 
     @property
+    @abstractmethod
     def coupon_ns(self) -> int:
         """The coupon calendar's time, ns."""
-        raise NotImplementedError
+        ...
 
     def flush(self) -> None:
         """Make all that was handed out and used so far durable in the coupon database."""
@@ -78,8 +81,10 @@ class Access:
                 self.in_batch = False
         self._flush()
 
+    @abstractmethod
     def _advance(self, at_ns: int) -> None:
-        raise NotImplementedError
+        """Let the engine's time reach `at_ns`; it never goes back."""
+        ...
 
     # --- who may attach ---------------------------------------------------------------------------
 
