@@ -94,6 +94,15 @@ CLEAR = "\r\x1b[K"
 @click.option("--service", metavar="ENDPOINT", help="Serve control verbs too: ipc://… or tcp://….")
 @click.option("--telemetry", metavar="ENDPOINT", help="Publish totals, drops and events there.")
 @click.option(
+    "--key",
+    metavar="FILE",
+    type=Path,
+    help="CURVE of --service: the server's NAME.key_secret file.",
+)
+@click.option(
+    "--clients", metavar="DIR", type=Path, help="CURVE: folder with the NAME.key of every client."
+)
+@click.option(
     "--start",
     "start_ns",
     metavar="INSTANT",
@@ -138,7 +147,7 @@ def command(**given: Any) -> None:
     announce(given["quiet"])
     with _woken() as woken, Gateway(_options(given, woken.fileno())) as gateway:
         _warm()
-        with _service(gateway, given["service"], given["telemetry"]) as server:
+        with _service(gateway, given) as server:
             _speak(gateway, given["quiet"], given["verbose"])
             _ready(gateway, server, given["ready_file"], given["quiet"])
             with _stopped_by_signals(gateway):
@@ -203,21 +212,23 @@ def _stopped_by_signals(gateway: "Gateway") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _service(
-    gateway: "Gateway", endpoint: str | None, telemetry: str | None
-) -> Iterator["Server | None"]:
+def _service(gateway: "Gateway", given: dict[str, Any]) -> Iterator["Server | None"]:
     """The ZeroMQ service in the gateway's loop, where it was asked for."""
+    endpoint = given["service"]
     if endpoint is None:
-        if telemetry is not None:
-            raise click.UsageError("--telemetry belongs to --service")
+        for name in ("telemetry", "key", "clients"):
+            if given[name] is not None:
+                raise click.UsageError(f"--{name} belongs to --service")
         yield None
         return
     from engine import clock
+    from engine.cli.service import keys_of
     from engine.service.server import Options, Server
     from engine.service.verbs import CONTROL
 
     options = Options(
-        telemetry=telemetry,
+        telemetry=given["telemetry"],
+        keys=keys_of(given["key"], given["clients"]),
         verbs=frozenset(CONTROL),
         now_ns=gateway.date.now_ns,
         gateway=gateway.figures,

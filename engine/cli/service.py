@@ -123,7 +123,7 @@ def run(quiet: bool, **given: Any) -> None:
     from engine.service.server import Options, Server
     from engine.units import NS_PER_MS
 
-    keys = _keys(given["key"], given["clients"])
+    keys = keys_of(given["key"], given["clients"])
     announce(quiet)
     _allow_connections()
     options = Options(
@@ -147,7 +147,8 @@ def run(quiet: bool, **given: Any) -> None:
         sys.stderr.write(f"pktoll: stopped after {answered} requests; every slice is settled\n")
 
 
-def _keys(secret: Path | None, clients: Path | None) -> "ServerKeys | None":
+def keys_of(secret: Path | None, clients: Path | None) -> "ServerKeys | None":
+    """The keys that a server needs beyond this machine; UsageError where only half of them is named."""
     from engine.service.keys import server_keys
 
     if (secret is None) != (clients is None):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import PktollError
 from tests.support.command import call, environment, spawn
 from tests.support.plane import OWN, g_pdu, heard, inner
 from tests.support.serve import START, Peer, Serving, free_port, lines, peer_of, serving
@@ -153,6 +154,24 @@ def test_the_service_answers_within_the_gateways_loop(tmp_path: Path) -> None:
         assert gateway.stop()[0] == 0
 
 
+def test_the_service_of_a_gateway_may_ask_for_keys(tmp_path: Path) -> None:
+    """G10, B73: who is on the list is answered, others are not"""
+    from engine.service import keys
+    from engine.service.client import Client
+
+    _, secret, _ = keys.make(tmp_path / "server", "pgw")
+    keys.make(tmp_path / "clients", "desk")
+    options = ["--service", "tcp://127.0.0.1:*", "--key", str(secret)]
+    with serving(tmp_path, *options, "--clients", str(tmp_path / "clients"), "-q") as gateway:
+        endpoint = gateway.ready["service"]
+        desk = keys.client_keys(tmp_path / "clients/desk.key_secret", tmp_path / "server/pgw.key")
+        with Client(endpoint, keys=desk) as client:
+            assert client.totals()["gateway"]["sessions"] == 0
+        with pytest.raises(PktollError, match="no answer"):
+            Client(endpoint, timeout_ms=200, tries=1)
+        assert gateway.stop()[0] == 0
+
+
 def test_verbose_says_a_line_of_figures_every_second(tmp_path: Path) -> None:
     """For logs; on a terminal the line replaces itself"""
     with serving(tmp_path, "-v") as gateway:
@@ -197,6 +216,9 @@ def test_on_a_terminal_one_line_of_figures_replaces_itself(tmp_path: Path) -> No
     ("options", "word"),
     [
         (["--telemetry", "ipc:///nowhere"], "--telemetry belongs to --service"),
+        (["--key", "server.key_secret"], "--key belongs to --service"),
+        (["--service", "ipc:///tmp/x", "--key", "server.key_secret"], "belong together"),
+        (["--service", "tcp://0.0.0.0:*"], "key"),
         (["--gtp-u", "192.0.2.1:2152"], "--beyond-loopback"),
         (["--gtp-c", "x"], "--gtp-c x: give ADDR:PORT"),
         (["--sgi", "tap:x"], "--sgi tap:x"),
