@@ -1,6 +1,7 @@
 """What every test may use: the shared captures, `--regen` for golden files, Hypothesis profiles."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,12 @@ settings.register_profile(
     "soak", deadline=None, max_examples=5000, suppress_health_check=_slow_is_fine
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("quick" if JIT_OFF else "ci"))
+
+
+# A shell that runs something in the background has it ignore SIGINT, and so would every process that a test
+# starts, and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
