@@ -7,6 +7,7 @@ or may write it (a cache file is unpickled when it is read).
 """
 
 import ctypes
+import functools
 import hashlib
 import os
 import stat
@@ -58,6 +59,7 @@ import numba  # noqa: E402  (its cache folder is read from the environment when 
 import numpy as np  # noqa: E402
 from numba import types  # noqa: E402
 from numba.core import cgutils  # noqa: E402
+from numba.core.registry import CPUDispatcher  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
 Kernel = Callable[..., Any]
@@ -98,9 +100,33 @@ def kernel(*arguments: Any) -> Callable[[Kernel], Kernel]:
     return decorate
 
 
+class _Leaf(CPUDispatcher):  # type: ignore[misc]
+    """A function that kernels call. It is compiled without a cache and without what Python calls it by, as
+    kernels hold its code: that was a quarter of the time that all of them take to compile.
+
+    Python may call it all the same: then it is compiled once more, by itself.
+    """
+
+    def __call__(self, *arguments: Any) -> Any:
+        return _callable(self.py_func)(*arguments)
+
+
+@functools.cache
+def _callable(function: Kernel) -> Kernel:
+    return numba.njit(nogil=True, cache=CACHE is not None, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def _for_kernels(function: Kernel, **options: Any) -> Kernel:
+    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    made: Kernel = numba.njit(nogil=True, **bare, **options, **_OPTIONS)(function)
+    if not DISABLED:
+        made.__class__ = _Leaf
+    return made
+
+
 def leaf(function: Kernel) -> Kernel:
     """Compile a function that kernels call; its types come from them, and it is inlined by LLVM."""
-    return numba.njit(nogil=True, cache=CACHE is not None, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return _for_kernels(function)
 
 
 def inlined(function: Kernel) -> Kernel:
@@ -108,7 +134,7 @@ def inlined(function: Kernel) -> Kernel:
 
     A call that is not inlined passes every array as seven words on the stack.
     """
-    return numba.njit(nogil=True, cache=CACHE is not None, forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return _for_kernels(function, forceinline=True)
 
 
 def cached() -> bool:
@@ -146,19 +172,21 @@ if DISABLED:
     _libc = ctypes.CDLL(None)
     _word = ctypes.c_ssize_t
 
-    def _external(name: str) -> Any:
+    def _external(name: str, words: int = 3) -> Any:
         function = getattr(_libc, name)
-        function.restype, function.argtypes = _word, (_word, _word, _word)
+        function.restype, function.argtypes = _word, (_word,) * words
         return function
 
 else:
 
-    def _external(name: str) -> Any:
-        return types.ExternalFunction(name, types.intp(types.int64, types.int64, types.int64))
+    def _external(name: str, words: int = 3) -> Any:
+        return types.ExternalFunction(name, types.intp(*(types.int64,) * words))
 
 
 read_file = _external("read")
 """read(descriptor, address, bytes) -> bytes read"""
+read_at = _external("pread", 4)
+"""pread(descriptor, address, bytes, offset) -> bytes read"""
 write_file = _external("write")
 """write(descriptor, address, bytes) -> bytes written"""
 move_bytes = _external("memmove")

@@ -247,6 +247,9 @@ TUNNEL_ASIDE = 16
 """direction: no session bills it; what it carries is in another tunnel of its session, too"""
 TUNNEL_OVER = 32
 """direction: its session has ended: what it carries is dropped, whatever its inner addresses"""
+TUNNEL_PLACE_SHIFT = 6
+"""direction: above it, plus 1, where in the address table the inner end of its packets was found last"""
+TUNNEL_STATE = (1 << TUNNEL_PLACE_SHIFT) - 1
 ANY_ENDPOINT = 0x7FFFFFFF
 """endpoint part of the key for a TEID that is valid at every receiver"""
 

@@ -83,9 +83,9 @@ def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Shards metered at once; the figures are the same for any number.",
+    default=None,
+    show_default="one for each core",
+    help="Threads that read and parse; the figures are the same for any number.",
 )
 @click.option(
     "--fail-if",
@@ -118,7 +118,7 @@ def command(
     shaped: str | None,
     gtp: Literal["keep", "strip"],
     dropped: str | None,
-    workers: int,
+    workers: int | None,
     fail_ifs: tuple[str, ...],
     allow_clock_leap: bool,
     quiet: bool,

@@ -48,7 +48,7 @@ from engine.words import (
     STOP_END,
 )
 
-AHEAD = 64
+AHEAD = 96
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
 
 SIDE_AHEAD, RATED_AHEAD = 32, 12
@@ -177,6 +177,9 @@ def meter(sims, sides, settings, work, control):  # type: ignore[no-untyped-def]
     rates = settings[0]
     asked = np.int64(0)
     stop = np.int64(STOP_END)
+    if k == 0:
+        for at in range(min(AHEAD, count)):
+            prefetch(sims, unsigned(work[unsigned(at)]["row"]))
     while stop == STOP_END:
         if control[CONTROL_POLICE] == 0:
             k = run_plain(sims, rates, work, k, count)

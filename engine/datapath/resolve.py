@@ -9,11 +9,13 @@ import numpy as np
 
 from engine import verdict
 from engine.datapath.classify import classify
+from engine.datapath.known import remember, run_known, tunnel_key
 from engine.datapath.tables import address_hash, find_address, mix, most, tunnel_slot
 from engine.jit import i8s, i8s2, inlined, kernel, leaf, prefetch, rows, tuple_of, unsigned
 from engine.layout import (
     ADDRESS,
     ADDRESS_HOST,
+    ADDRESS_PREFIX,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
     DOWNLINK,
@@ -73,12 +75,6 @@ UNLISTED = -2
 NOBODY = -1
 NEW = -2
 """answers of `subscriber`: no SIM's address; an address whose SIM has yet to be made"""
-
-
-@inlined
-def tunnel_key(p):  # type: ignore[no-untyped-def]
-    """The tunnel table's key of a G-PDU: TEID and receiver; never negative, -1 becomes ANY_ENDPOINT."""
-    return (np.int64(p["endpoint"]) & ANY_ENDPOINT) << 32 | np.int64(p["teid"])
 
 
 @inlined
@@ -200,6 +196,8 @@ def by_tunnel(p, tunnel, addresses, work, control, packet):  # type: ignore[no-u
             slot = find_address(addresses, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
         if slot < 0 or np.int64(addresses[unsigned(slot)]["row"]) != row:
             code = np.int64(verdict.DROP_SPOOF)
+        elif np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_PREFIX == 0:
+            remember(tunnel, direction, slot)
     emit(work, control, packet, row, direction | code << WORK_CODE_SHIFT)
 
 
@@ -243,8 +241,12 @@ def stray(p, direction, addresses):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
-    """A G-PDU with a TEID of no session; `unknown` is its drop code. Returns a STOP code."""
+def by_inner_address(p, way, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
+    """A G-PDU with a TEID of no session. Returns a STOP code.
+
+    `way`: its drop code if nobody has it, the tunnel table, and its row there or UNLISTED.
+    """
+    unknown, tunnels, tunnel = way
     code = np.int64(p["code"])
     if code != 0:
         lose(verdicts, control, packet, code)
@@ -266,6 +268,8 @@ def by_inner_address(p, unknown, addresses, nets, work, verdicts, control, packe
             return np.int64(STOP_SUBSCRIBER)
         if slot >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_TUNNELLED == 0:
             emit(work, control, packet, np.int64(addresses[unsigned(slot)]["row"]), direction)
+            if tunnel >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) == ADDRESS_HOST:
+                remember(tunnels[unsigned(tunnel)], direction, slot)
             return np.int64(STOP_END)
     lose(verdicts, control, packet, unknown)
     return np.int64(STOP_END)
@@ -341,7 +345,14 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
     """
     count = len(packets)
     boundary_ns = control[CONTROL_BOUNDARY_NS]
-    for k in range(control[CONTROL_NEXT], count):
+    k = control[CONTROL_NEXT]
+    while k < count:
+        if np.int64(packets[unsigned(k)]["flags"]) & PACKET_GTP:
+            control[CONTROL_NEXT] = k
+            run_known(packets, tunnels, addresses, nets, exempt, work, control)
+            k = control[CONTROL_NEXT]
+            if k == count:
+                break
         if k + AHEAD < count:
             look_ahead(packets[unsigned(k + AHEAD)], tunnels, addresses)
         p = packets[unsigned(k)]
@@ -368,8 +379,9 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
                     stop = np.int64(STOP_END)
                 else:
                     code = strange(state)
+                    way = (code, tunnels, slot)
                     stop = by_inner_address(
-                        p, code, addresses, nets, work, verdicts, control, packet
+                        p, way, addresses, nets, work, verdicts, control, packet
                     )
             if stop == STOP_END:
                 count_tunnel(tunnels, control, slot, packet[1])
@@ -380,5 +392,6 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
             control[CONTROL_STOP] = stop
             return
         look_for_exempt(p, work, leg, exempt, control)
+        k += 1
     control[CONTROL_NEXT] = count
     control[CONTROL_STOP] = STOP_END

@@ -16,8 +16,9 @@ class Options:
 
     `encapsulation`: "gtp" bills G-PDUs, "ip" the outermost IP packets, "auto" the first if the beginning
     of a capture shows a G-PDU. `ue_nets` are CIDR prefixes whose every address is a SIM of the default
-    plan; without them and without subscribers the configuration's are taken. `workers` is the number
-    of shards that are metered at once, `gateway` the name by which the coupon database knows this replay.
+    plan; without them and without subscribers the configuration's are taken. `workers` is how
+    many threads read and parse (None: one for each core), `gateway` the name by which the coupon database
+    knows this replay.
     `sessions`: "auto" follows the control messages (GTP-C) in the captures and bills by the sessions that
     they open, "ignore" takes no notice of them.
     `count` bills on another basis than the configuration's: the setting's values.
@@ -36,7 +37,7 @@ class Options:
     ue_nets: tuple[str, ...] = ()
     encapsulation: str = "auto"
     count: Literal["inner-ip", "outer-ip", "frame", "l4-payload"] | None = None
-    workers: int = 1
+    workers: int | None = None
     sessions: Literal["auto", "ignore"] = "auto"
     allow_clock_leap: bool = False
     shaped: str | None = None

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import clock, jit, verdict
-from engine.errors import CaptureError
+from engine.errors import CaptureError, UsageError
 from engine.replay import followed
 from engine.replay.ahead import DEPTH, DEPTH_KEPT, Ahead
 from engine.replay.learnt import Learner
 from engine.replay.options import Options
+from engine.replay.pieces import Pieces
 from engine.replay.setup import (
     Known,
     begin,
@@ -38,6 +39,7 @@ COUNTED = {
     "l4-payload": 'bytes are those behind TCP and UDP headers (count = "l4-payload")',
 }
 """what to tell where bytes are not those of the packets that are charged"""
+WORKERS_MAX = 64
 GROUP_NS = 100_000_000
 """ns; how long a group of batches may last whose slices become durable with one fsync. A replay lets
 nothing out before its report, so its batches need not wait for the disk one by one."""
@@ -68,6 +70,8 @@ class _Timing:
 def run(options: Options) -> Report:
     """Replay the captures; raises ConfigError, PoolError, UsageError, LedgerError, or CaptureError
     where a capture cannot even be opened. A capture that breaks off is billed up to there and reported."""
+    if options.workers is not None and not 1 <= options.workers <= WORKERS_MAX:
+        raise UsageError(f"workers: {options.workers}; allowed: 1 to {WORKERS_MAX}")
     given = load(options)
     writes = options.shaped is not None or options.dropped is not None
     if writes:  # its kernels are compiled only where they are wanted
@@ -124,9 +128,8 @@ def _drive(
     flushed_ns = clock.elapsed_ns()
     sizes = [capture.size_bytes for capture in captures]
     size_bytes = None if None in sizes else sum(size or 0 for size in sizes)
-    batches: Iterator[Any] = merge(captures) if outputs is None else merge_kept(captures)
-    ahead = Ahead(batches, DEPTH if outputs is None else DEPTH_KEPT) if _cores() > 1 else None
-    for batch in _timed(iter(ahead or batches), timing):
+    batches, ahead = _read(captures, outputs is not None, options.workers)
+    for batch in _timed(batches, timing):
         begin_ns = clock.elapsed_ns()
         packets = batch if outputs is None else outputs.begin(batch)
         if not begun and len(packets):
@@ -147,6 +150,20 @@ def _drive(
         begin(engine, known, events, 0)
     feed.finish()
     return rows
+
+
+def _read(
+    captures: list[Capture], keep: bool, workers: int | None
+) -> tuple[Iterator[Any], Ahead[Any] | None]:
+    """All batches in time order: read by several threads, ahead by one, or in between, as it can be."""
+    cores = _cores()
+    if len(captures) == 1 and cores > 1 and captures[0].divisible():
+        return iter(Pieces(captures[0], workers or cores)), None
+    batches: Iterator[Any] = merge_kept(captures) if keep else merge(captures)
+    if cores == 1:
+        return batches, None
+    ahead = Ahead(batches, DEPTH_KEPT if keep else DEPTH)
+    return iter(ahead), ahead
 
 
 def _cores() -> int:
@@ -208,6 +225,7 @@ def _document(
         "rating_groups": figures["rating_groups"],
         "tunnels": figures["tunnels"],
         "sessions": sessions,
+        **{name: figures[name] for name in ("sleeping_sims",) if name in figures},
         "timing": _times(timing, frames),
     }
 

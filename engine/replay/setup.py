@@ -118,7 +118,7 @@ def open_engine(
         engine = kind(
             settings,
             store,
-            shards=options.workers,
+
             ue_nets=options.ue_nets or (settings.ue_nets if known.nobody else ()),
             allow_clock_leap=options.allow_clock_leap,
             endpoints=endpoints,

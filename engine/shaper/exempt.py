@@ -243,8 +243,8 @@ def _places(keys: dict[int, tuple[int, int]], ranges: Rows) -> Rows:
 
 
 def _filter(keys: dict[int, tuple[int, int]]) -> Rows:
-    """int64[n] of bits, one for each hash of a key; before them, for each level, how many less one, and
-    where they begin. See `marked`."""
+    """int64[n] of bits, one for each hash of a key; before them, for each level, how many less one (0
+    where nothing is found by it), and where they begin. See `marked`."""
     heads: list[int] = []
     parts: list[npt.NDArray[np.uint64]] = []
     begin = 2 * LEVELS
@@ -257,7 +257,7 @@ def _filter(keys: dict[int, tuple[int, int]]) -> Rows:
         for key in mine:
             number = int(place_hash(np.int64(key))) & (bits - 1)
             words[number >> 6] |= np.uint64(1 << (number & 63))
-        heads += [bits - 1, begin]
+        heads += [bits - 1 if mine else 0, begin]
         begin += len(words)
         parts.append(words)
     return np.concatenate([np.array(heads, dtype=np.uint64), *parts]).view(np.int64)

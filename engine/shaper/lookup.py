@@ -73,8 +73,14 @@ def marked(filter_words, level, key):  # type: ignore[no-untyped-def]
 @inlined
 def suspect(filter_words, hi, lo):  # type: ignore[no-untyped-def]
     """False if no exempt prefix holds the address; True for nearly no other."""
-    near = marked(filter_words, 0, near_key(hi, lo)) | marked(filter_words, 1, wide_key(hi, lo))
-    return near | marked(filter_words, 2, slot_key(hi, lo)) != 0
+    found = np.int64(0)
+    if filter_words[0]:
+        found = marked(filter_words, 0, near_key(hi, lo))
+    if filter_words[2]:
+        found |= marked(filter_words, 1, wide_key(hi, lo))
+    if filter_words[4]:
+        found |= marked(filter_words, 2, slot_key(hi, lo))
+    return found != 0
 
 
 @leaf

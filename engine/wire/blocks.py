@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from engine.jit import i8s, kernel, leaf, rows, u1s
+import numpy as np
+
+from engine.jit import apart, i8s, kernel, leaf, rows, u1s, unsigned
 from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
 from engine.wire import state as st
 from engine.wire.frame import AGAIN, DATAGRAM, HELD_MAX, ROW, keep_frame, signal, take_frame
-from engine.wire.loads import file16, file32
-from engine.wire.stamps import stamp_ns
+from engine.wire.loads import file16, file32, le32
+from engine.wire.plain import LEAST_BYTES, count_plain, may_be_plain, plain_packet
+from engine.wire.refill import refill
+from engine.wire.stamps import MULTIPLY, stamp_ns
 
 SECTION = 0x0A0D0D0A
 INTERFACE_BLOCK = 1
@@ -18,6 +22,8 @@ ENHANCED_BLOCK = 6
 
 BLOCK_BYTES = 12
 """type and two lengths: the least a block can have"""
+ENHANCED_HEADER_BYTES, ENHANCED_BYTES = 28, 32
+"""before the frame in an enhanced packet block, and without frame and options"""
 PACKET_BLOCK_MAX = 2 * HELD_MAX
 """byte; a packet of HELD_MAX and as much again for its options"""
 
@@ -60,8 +66,52 @@ def block_status(buf: Any, pos: Any, end: Any, big: Any) -> Any:
     return st.FULL
 
 
-@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
-def walk_blocks(
+@leaf
+def plain_stamps(interface: Any) -> Any:
+    """Whether time stamps of this interface are a whole number of ns each, with nothing to be added."""
+    return interface["kind"] == MULTIPLY and interface["offset_ns"] == 0
+
+
+@leaf
+def plain_blocks(buf: Any, packets: Any, interface: Any, endpoints: Any, state: Any) -> None:
+    """Take enhanced packet blocks of a pcapng file's first interface, as `plain_records` does records."""
+    apart()
+    pos = state[st.POS]
+    end = state[st.END]
+    first = count = state[st.ROWS]
+    time_ns = state[st.TIME_NS]
+    factor = np.int64(interface["factor"])
+    most = st.NEVER_FIRST // factor
+    total = 0
+    while count < packets.size and pos + ENHANCED_BYTES + LEAST_BYTES <= end:
+        size = le32(buf, pos + 4)
+        held = le32(buf, pos + 20)
+        start = pos + ENHANCED_HEADER_BYTES
+        odd = le32(buf, pos) ^ ENHANCED_BLOCK | le32(buf, pos + 8) | held ^ le32(buf, pos + 24)
+        room = (
+            held - LEAST_BYTES | HELD_MAX - held | size - ENHANCED_BYTES - held | end - pos - size
+        )
+        if odd | size & 3 | room >> 63 or size > PACKET_BLOCK_MAX:
+            break
+        units = le32(buf, pos + 12) << 32 | le32(buf, pos + 16)
+        if units < 0 or units > most or le32(buf, pos + size - 4) != size:
+            break
+        stamp_ns = units * factor
+        row = packets[unsigned(count)]
+        if stamp_ns < time_ns or not plain_packet(buf, start, held, row, endpoints):
+            break
+        row["time_ns"] = time_ns = stamp_ns
+        total += held
+        count += 1
+        pos += size
+    if count > first:
+        state[st.POS] = pos
+        state[st.ROWS] = count
+        count_plain(interface, state, count - first, total, time_ns)
+
+
+@leaf
+def held_blocks(
     buf: Any,
     packets: Any,
     frames: Any,
@@ -70,18 +120,24 @@ def walk_blocks(
     tally: Any,
     state: Any,
 ) -> Any:
-    """Turn blocks from state[POS] on into rows until something is lacking; a status of `state`.
-
-    Frames are kept in `frames` (see `keep_frame`) if there is room for any: those that got a row, and
-    malformed ones.
-    """
+    """Turn the blocks that are whole in the buffer into rows, as far as there is room; a status."""
+    apart()
     pos = state[st.POS]
     end = state[st.END]
     big = state[st.BIG] != 0
     declared = state[st.INTERFACES]
-    count = kept = 0
+    count = state[st.ROWS]
+    kept = state[st.KEPT]
     keep = frames.size > 0
+    plain = may_be_plain(interfaces[0], state) and not (big or keep)
+    plain = plain and declared > 0 and plain_stamps(interfaces[0])
     while True:
+        if plain and state[st.FIRST_NS] != st.NEVER_FIRST:
+            state[st.POS] = pos
+            state[st.ROWS] = count
+            plain_blocks(buf, packets, interfaces[0], endpoints, state)
+            pos = state[st.POS]
+            count = state[st.ROWS]
         status = block_status(buf, pos, end, big)
         if status != st.FULL:
             break
@@ -131,3 +187,23 @@ def walk_blocks(
     state[st.ROWS] = count
     state[st.KEPT] = kept
     return status
+
+
+@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
+def walk_blocks(
+    buf: Any,
+    packets: Any,
+    frames: Any,
+    interfaces: Any,
+    endpoints: Any,
+    tally: Any,
+    state: Any,
+) -> Any:
+    """Turn blocks from state[POS] on into rows until something is lacking; a status of `state`.
+
+    As `walk_records` does with the records of a pcap file.
+    """
+    while True:
+        status = held_blocks(buf, packets, frames, interfaces, endpoints, tally, state)
+        if status != st.MORE or not refill(state):
+            return status

@@ -1,13 +1,11 @@
 """A capture file as batches of packets, in fixed memory, whatever its size."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engine import verdict
 from engine.errors import CaptureError
 from engine.layout import FRAME, INTERFACE, PACKET, aligned_zeros
 from engine.wire import formats
@@ -15,10 +13,12 @@ from engine.wire import state as st
 from engine.wire.basis import INNER_IP
 from engine.wire.blocks import BLOCK_BYTES, PACKET_BLOCK_MAX, walk_blocks
 from engine.wire.endpoints import Endpoints
-from engine.wire.link import SUPPORTED
+from engine.wire.pieces import ENDPOINTS_COPIED, PIECE_BYTES, Cut, Piece
 from engine.wire.records import walk_records
+from engine.wire.seen import Seen
 from engine.wire.signals import Signals
 from engine.wire.source import Source, Stop
+from engine.wire.state import NO_FILE
 
 BLOCK_BYTES_READ = 1 << 18
 """byte; what is read of a capture at a time"""
@@ -31,7 +31,7 @@ KEPT_MAX = PACKET_BLOCK_MAX
 """byte; the longest record that is held in one piece, and so the room behind a block"""
 
 
-class Capture:
+class Capture(Seen):
     """One capture: iterate over it for its packets, then read its counters and its `fault`."""
 
     def __init__(
@@ -59,8 +59,7 @@ class Capture:
         """
         self.path = path
         self.mode = mode
-        self.fault: CaptureError | None = None
-        self._source = Source(path, look_ahead_bytes, stop)
+        super().__init__(Source(path, look_ahead_bytes, stop))
         self._endpoints = endpoints
         self._signals = signals
         self._rows_max = rows_max
@@ -69,18 +68,12 @@ class Capture:
         self.kept = self._frames[:0]
         self.data: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._buffer: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
-        self._base = 0
-        """offset in the stream of the buffer's first byte"""
-        self._interfaces = np.zeros(4, dtype=INTERFACE)
-        self._links: Counter[int] = Counter()
-        """frames by link type, of sections that have ended"""
         self._walk = walk_records
-        self._state = np.zeros(st.STATE, dtype=np.int64)
         self._state[st.MODE] = mode
         self._state[st.BASIS] = basis
         self._state[st.WANT_SIGNALS] = signals is not None
-        self._state[st.FIRST_NS] = st.NEVER_FIRST
-        self._state[st.LAST_NS] = st.NEVER_LAST
+        self._state[st.LIMIT] = st.NO_LIMIT
+        self._going: bool | None = None
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         """Batches of layout.PACKET rows, valid until the next step. Stops at the first fault."""
@@ -90,30 +83,98 @@ class Capture:
             self.close()
 
     def _batches(self, packets: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-        self._buffer = np.zeros(self._block_bytes + KEPT_MAX, dtype=np.uint8)
+        self.start()
         filled = 0
-        going = self._begin()
-        while going:
+        while self._going:
             status = self._step(packets[filled:])
             filled += int(self._state[st.ROWS])
             self._point()
+            if status == st.PAST:
+                break
             # What is kept goes at once: its bytes are gone when the buffer is filled anew. So do GTP-C
             # datagrams, so that no more of them are held than a block has.
             if status == st.FULL or self.kept.size or self._state[st.SIGNALS]:
                 yield packets[:filled]
                 filled = 0
             if status != st.FULL:
-                going = self._go_on(status)
+                self._going = self._go_on(status)
         if filled:
             yield packets[:filled]
 
+    def start(self) -> None:
+        """Read the file's header, if that was not done yet."""
+        if self._going is None:
+            self._buffer = np.zeros(self._block_bytes + KEPT_MAX, dtype=np.uint8)
+            self._state[st.BUFFER] = self._buffer.ctypes.data
+            self._state[st.BLOCK] = self._block_bytes
+            self._going = self._begin()
+
+    # --- in pieces ---
+
+    def divisible(self) -> bool:
+        """Whether the capture can be read in pieces.
+
+        It has to be read in order where it comes as a stream, or compressed, or as pcapng, or its frames are
+        kept; and a short one is not worth the trouble.
+        """
+        self.start()
+        plain = self._frames.size == 0 and self._walk is walk_records
+        if not plain or not self._going or self._state[st.SWAPPED_LENGTHS]:
+            return False
+        long = self.size_bytes is not None and self.size_bytes >= 2 * PIECE_BYTES
+        return long and self._source.descriptor() != NO_FILE
+
+    def cut(self) -> Cut | None:
+        """The rest of a divisible capture in pieces, once its beginning was read; None where it is so odd
+        that they would be no use."""
+        file = self._source.descriptor()
+        if file == NO_FILE or len(self._endpoints.table) > ENDPOINTS_COPIED or not self._going:
+            return None
+        offsets = self.offset, int(self.size_bytes or 0)
+        return Cut(file, offsets, self._interfaces, self._state)
+
+    def batches_before(self, limit: int) -> Iterator[npt.NDArray[Any]]:
+        """Batches, as of `iter`, of the records that begin before a place in the file, from here on."""
+        self._state[st.LIMIT] = limit
+        yield from self._batches(aligned_zeros(self._rows_max, PACKET))
+        self._state[st.LIMIT] = st.NO_LIMIT
+
+    def adopt(self, piece: Piece) -> bool:
+        """Count a piece as read; False, and nothing is changed, if it does not go on from here."""
+        state, theirs = self._state, piece.state
+        if piece.begin != self._place() or theirs[st.FIRST_NS] < state[st.TIME_NS]:
+            return False
+        state[st.FIRST_NS] = min(state[st.FIRST_NS], theirs[st.FIRST_NS])
+        state[st.LAST_NS] = max(state[st.LAST_NS], theirs[st.LAST_NS])
+        state[st.TIME_NS] = max(state[st.TIME_NS], theirs[st.TIME_NS])
+        state[st.SUMS :] += theirs[st.SUMS :]
+        self._interfaces["frames"][0] += theirs[st.FRAMES]
+        state[st.BASE], state[st.POS], state[st.END] = piece.place, 0, 0
+        self._source.move_to(piece.place)
+        if self._signals is not None and len(piece.signals):
+            self._signals.take_over(piece.signals, piece.packets)
+        return True
+
+    @property
+    def stopped(self) -> bool:
+        """True where the reading of a file was asked to end."""
+        return self._source.stopped()
+
+    def endpoints_now(self) -> npt.NDArray[Any]:
+        """A copy of the endpoint table, for a piece."""
+        with self._endpoints.lock:
+            return self._endpoints.table.copy()
+
     def _step(self, packets: npt.NDArray[Any]) -> int:
         """Have the kernel go on; why it came back."""
-        self._state[st.SIGNALS] = 0
+        state = self._state
+        state[st.SIGNALS] = state[st.ROWS] = state[st.KEPT] = 0
+        state[st.FILE] = NO_FILE if self._frames.size else self._source.descriptor()
         endpoints = self._endpoints
         with endpoints.lock:
             tables = self._interfaces, endpoints.table, endpoints.tally
             status = int(self._walk(self._buffer, packets, self._frames, *tables, self._state))
+        self._source.move_to(int(state[st.BASE] + state[st.END]))
         if self._signals is not None and self._state[st.SIGNALS]:
             self._signals.copy(packets[: int(self._state[st.ROWS])], self._buffer)
         return status
@@ -144,7 +205,7 @@ class Capture:
 
     def _place(self) -> int:
         """Offset in the stream of the record at hand."""
-        return self._base + int(self._state[st.POS])
+        return int(self._state[st.BASE] + self._state[st.POS])
 
     def _held(self) -> int:
         """Bytes in the buffer from the record at hand on."""
@@ -154,7 +215,7 @@ class Capture:
         """Move what is left to the front and read another block behind it; the bytes read."""
         position, end = int(self._state[st.POS]), int(self._state[st.END])
         self._buffer[: end - position] = self._buffer[position:end]
-        self._base += position
+        self._state[st.BASE] += position
         end -= position
         room = self._buffer[end : end + self._block_bytes].data
         count = self._source.read_into(room)
@@ -298,103 +359,10 @@ class Capture:
 
     def _cut_off(self, place: int) -> bool:
         """The stream ended inside the block that began at `place`."""
-        self._state[st.POS] = place - self._base
+        self._state[st.POS] = place - int(self._state[st.BASE])
         what = self._source.fault or "the file was cut off in the block"
         return self._fail(what)
 
     def close(self) -> None:
         """Close the file; what was counted stays."""
         self._source.close()
-
-    # --- what was seen ---
-
-    def _all_links(self) -> Counter[int]:
-        """Frames by link type, declared ones without frames included."""
-        links = Counter(self._links)
-        for row in self._interfaces[: int(self._state[st.INTERFACES])]:
-            links[int(row["link"])] += int(row["frames"])
-        return links
-
-    @property
-    def frames(self) -> int:
-        """Frames read."""
-        return int(self._state[st.FRAMES])
-
-    @property
-    def frame_bytes(self) -> int:
-        """Sum of their lengths on the wire; of the captured length where that one is nonsense."""
-        return int(self._state[st.FRAME_BYTES])
-
-    @property
-    def first_ns(self) -> int | None:
-        """Least time stamp, ns since 1970."""
-        first = int(self._state[st.FIRST_NS])
-        return None if first == st.NEVER_FIRST else first
-
-    @property
-    def last_ns(self) -> int | None:
-        """Greatest time stamp, ns since 1970."""
-        last = int(self._state[st.LAST_NS])
-        return None if last == st.NEVER_LAST else last
-
-    @property
-    def link_types(self) -> tuple[int, ...]:
-        """Link types of the frames, in ascending order; of the interfaces if there is no frame."""
-        links = self._all_links()
-        seen = [link for link, frames in links.items() if frames]
-        return tuple(sorted(seen or links))
-
-    @property
-    def unsupported(self) -> dict[int, int]:
-        """Frames that were not looked into, by link type."""
-        links = sorted(self._all_links().items())
-        return {link: frames for link, frames in links if frames and link not in SUPPORTED}
-
-    @property
-    def time_regressions(self) -> int:
-        """Frames stamped earlier than the one before; they got that one's time."""
-        return int(self._state[st.REGRESSIONS])
-
-    @property
-    def cut_packets(self) -> int:
-        """Packets of which the capture holds only the beginning (PACKET_CUT)."""
-        return int(self._state[st.CUT])
-
-    @property
-    def cut_signals(self) -> int:
-        """GTP-C datagrams that are not whole in the capture, and so have no row."""
-        return int(self._state[st.CUT_SIGNALS])
-
-    @property
-    def malformed(self) -> npt.NDArray[np.int64]:
-        """What is no packet but should have been something, by drop code.
-
-        MODE_GTP: datagrams at the GTP-U port that are no proper message; MODE_IP: IP headers that
-        are cut short, broken or of another version.
-        """
-        return self._state[st.MALFORMED : st.MALFORMED + verdict.CODES]
-
-    @property
-    def messages(self) -> npt.NDArray[np.int64]:
-        """GTP-U messages by type."""
-        return self._state[st.MESSAGES : st.MESSAGES + 256]
-
-    @property
-    def consumed_bytes(self) -> int:
-        """Bytes read of the file, compressed ones of a compressed file."""
-        return self._source.consumed_bytes
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Size of the file, where it has one."""
-        return self._source.size_bytes
-
-    @property
-    def truncated_at(self) -> int | None:
-        """Offset in the (decompressed) stream at which reading had to stop, or None."""
-        return None if self.fault is None else self.fault.offset
-
-    @property
-    def offset(self) -> int:
-        """Offset in the (decompressed) stream up to which records were read."""
-        return self._place()

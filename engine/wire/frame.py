@@ -234,7 +234,7 @@ def ends(start: Any, sizes: Any, interface: Any) -> Any:
     return min(start + held, wire_end), wire_end, wire
 
 
-@inlined
+@leaf
 def take_frame(
     buf: Any,
     start: Any,
@@ -250,6 +250,7 @@ def take_frame(
     Answers (ROW, NO_ROW, AGAIN or DATAGRAM; offset of the outermost IP header; that of the packet that is
     charged; drop code of a frame that is malformed): what `keep_frame` needs.
     """
+    apart()
     held_end, wire_end, wire = ends(start, sizes, interface)
     at = network_offset(buf, start, held_end, np.int64(interface["link"]))
     result, payload, fault = NO_ROW, NOWHERE, verdict.NONE

@@ -48,6 +48,13 @@ class Signals:
             row["fragment"] = 0
             self._next = (self._next + 1) & NUMBER_MAX
 
+    def take_over(self, others: "Signals", packets: Rows) -> None:
+        """Have the datagrams of `others`, to which rows among these point; number the rows anew."""
+        for at in np.flatnonzero(packets["flags"] & PACKET_SIGNALLING):
+            self._held[self._next] = others._held.pop(int(packets[at]["endpoint"]))
+            packets["endpoint"][at] = self._next
+            self._next = (self._next + 1) & NUMBER_MAX
+
     def take(self, row: Any) -> Signal:
         """The datagram of a row, once."""
         return Signal(

@@ -8,6 +8,7 @@ import zlib
 from typing import Protocol, cast
 
 from engine.errors import CaptureError
+from engine.wire.state import NO_FILE
 
 STDIN = "-"
 
@@ -116,6 +117,7 @@ class Source:
             self._raw, self.size_bytes = open_stream(path, stop)
             self._given = []
         self._stop = stop
+        self._look_ahead = look_ahead_bytes is not None
         self._left = sys.maxsize if look_ahead_bytes is None else look_ahead_bytes
         self._kept: list[bytes] = []
         self._keep = look_ahead_bytes is not None and self.size_bytes is None
@@ -127,6 +129,22 @@ class Source:
         self._buffer = bytearray()
         self._started = False
 
+    def descriptor(self) -> int:
+        """The file, where a kernel may read on in it by itself from `consumed_bytes`; else NO_FILE.
+
+        It may not in what is compressed, has to be waited for, is only looked at or was given back.
+        """
+        plain = self._started and self._inflate is None and not self._input and not self._given
+        if not plain or self.size_bytes is None or self._look_ahead or self.stopped():
+            return NO_FILE
+        return self._raw.fileno()
+
+    def move_to(self, offset: int) -> None:
+        """The file was read up to `offset` by a kernel."""
+        if self.size_bytes is not None and self._inflate is None and offset != self.consumed_bytes:
+            os.lseek(self._raw.fileno(), offset, os.SEEK_SET)
+            self.consumed_bytes = offset
+
     def _chunk(self, room: memoryview) -> int:
         """Raw bytes into `room`; 0 at the end."""
         if self._given:
@@ -134,7 +152,7 @@ class Source:
             count = min(len(first), len(room))
             room[:count] = first[:count]
             self._given[0:1] = [first[count:]] if count < len(first) else []
-        elif self._stopped():
+        elif self.stopped():
             return 0
         else:
             try:
@@ -147,7 +165,7 @@ class Source:
         self.consumed_bytes += count
         return count
 
-    def _stopped(self) -> bool:
+    def stopped(self) -> bool:
         """Whether a stop was asked for; waits with a stream that may have nothing to read yet."""
         if self._stop is None:
             return False
@@ -182,7 +200,8 @@ class Source:
             if count == 0:
                 break
             filled += count
-        self._left -= filled
+        if self._look_ahead:
+            self._left -= filled
         return filled
 
     def _plain(self, room: memoryview) -> int:

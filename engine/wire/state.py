@@ -21,29 +21,46 @@ SWAPPED_LENGTHS = 6
 """pcap before 2.3: the two lengths of a record stand the other way round"""
 BASIS = 7
 """what a row's length is: of engine.wire.basis (U3)"""
-
-ROWS = 8
-"""rows written in this call"""
-FRAMES = 9
-FRAME_BYTES = 10
-FIRST_NS = 11
-"""least time stamp; NEVER_FIRST before any"""
-LAST_NS = 12
-"""greatest time stamp; NEVER_LAST before any"""
-TIME_NS = 13
-"""time of the frame before, after clamping"""
-REGRESSIONS = 14
-CUT = 15
-WANT_SIGNALS = 16
+WANT_SIGNALS = 8
 """1 where GTP-C datagrams are to become rows, too"""
-SIGNALS = 17
+FILE = 9
+"""the descriptor from which the kernel may read on by itself, or NO_FILE"""
+BUFFER = 10
+"""address of the block's first byte"""
+BASE = 11
+"""offset in the stream of the block's first byte"""
+BLOCK = 12
+"""byte   to read at a time"""
+LIMIT = 13
+"""pcap: offset in the stream from which on no record is taken"""
+
+COUNTED = 14
+"""the words from here on are what the kernels have done"""
+ROWS = 14
+"""in, out: rows written since the reader set it to 0"""
+KEPT = 15
+"""in, out: FRAME rows written since the reader set it to 0"""
+SIGNALS = 16
 """in, out: rows of GTP-C datagrams written"""
-STAMP_NS = 18
+STAMP_NS = 17
 """the time stamp of the frame at hand, or one of the two below"""
-KEPT = 19
-"""FRAME rows written in this call"""
-CUT_SIGNALS = 20
+FIRST_NS = 18
+"""least time stamp; NEVER_FIRST before any"""
+LAST_NS = 19
+"""greatest time stamp; NEVER_LAST before any"""
+TIME_NS = 20
+"""time of the frame before, after clamping"""
+SUMS = 21
+"""the words from here on are counts"""
+FRAMES = 21
+FRAME_BYTES = 22
+REGRESSIONS = 23
+CUT = 24
+CUT_SIGNALS = 25
 """GTP-C datagrams of which the capture holds only a part, or only the first fragment"""
+
+NO_LIMIT = (1 << 63) - 1
+NO_FILE = -1
 
 NO_STAMP = -(1 << 63)
 """the frame carries none (pcapng simple packet)"""
@@ -79,6 +96,8 @@ BAD_INTERFACE = 8
 """pcapng: a packet of an interface that was not declared"""
 LONG_BLOCK = 9
 """pcapng: a packet block larger than any packet needs"""
+PAST = 10
+"""pcap: the next record begins at LIMIT, or after it"""
 
 WORDS = {
     BAD_CAPLEN: "captured length that cannot be",
@@ -90,7 +109,7 @@ WORDS = {
 """what to say of those that end the reading"""
 
 # Behind the places above: counts by drop code and by GTP-U message type.
-MALFORMED = 24
+MALFORMED = 26
 MESSAGES = MALFORMED + verdict.CODES
 STATE = MESSAGES + 256
 """size of the array"""

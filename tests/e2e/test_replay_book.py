@@ -112,8 +112,8 @@ def test_prefixes_or_a_file_are_taken_instead_of_the_book(
 def test_a_replay_that_makes_no_sense_leaves_the_database_closed(tmp_path: Path) -> None:
     """F20: nothing of it is uncertain, and it can be opened again"""
     url = f"sqlite:///{tmp_path}/coupons.db"
-    with pytest.raises(UsageError, match="shards"):
-        run(Options(captures=(capture(tmp_path),), pool=url, workers=65))
+    with pytest.raises(ValueError, match="10.1.0.0/99"):
+        run(Options(captures=(capture(tmp_path),), pool=url, ue_nets=("10.1.0.0/99",)))
     store = open_store(url)
     assert store.recovered == []
     store.close()
@@ -148,3 +148,10 @@ def test_a_reader_of_the_table_may_leave(tmp_path: Path) -> None:
     store = open_store(url)
     assert [line.used_bytes for line in store.lines()] == [300]
     store.close()
+
+
+@pytest.mark.parametrize("workers", [0, 65])
+def test_a_number_of_workers_that_cannot_be_is_refused(tmp_path: Path, workers: int) -> None:
+    """Before anything is opened; the command's option has the same bounds."""
+    with pytest.raises(UsageError, match="1 to 64"):
+        run(Options(captures=(capture(tmp_path),), workers=workers))

@@ -21,7 +21,7 @@ from tests.support.restriction import at, sent, started
 engine = started(sys.argv[1], at(0))
 engine.usage.every_ns = 0
 found = sent(engine, *(at(0, n) for n in range(3)))
-engine.usage.every_ns = 1 << 60
+engine.usage.every_ns = engine.usage._due_ns = 1 << 62
 found += sent(engine, at(0, 10))
 print(*found, flush=True)
 sys.stdin.read()
