@@ -103,8 +103,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def bill(folder: Path, *names: str, workers: int = 1, **capture: int) -> Document:
-    """The document of a replay, without what may differ: how long it took, and the names of files."""
+def bill(
+    folder: Path, *names: str, workers: int = 1, piece_bytes: int | None = None, **capture: int
+) -> Document:
+    """The document of a replay, without what may differ: how long it took, and the names of files.
+
+    `piece_bytes`: cut a single capture into pieces of that size, though it is short.
+    """
     options = Options(
         captures=tuple(str(folder / name) for name in names),
         subscribers=str(folder / "lines.toml"),
@@ -119,6 +124,10 @@ def bill(folder: Path, *names: str, workers: int = 1, **capture: int) -> Documen
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["engine.replay.setup"], "Capture", small)
+        if piece_bytes is not None:
+            patch.setattr("engine.wire.capture.PIECE_BYTES", piece_bytes)
+            patch.setattr("engine.wire.pieces.PIECE_BYTES", piece_bytes)
+            patch.setattr("engine.replay.pieces.FIRST_BYTES", piece_bytes)
         report = run(options)
     assert sorted(opened) == sorted(options.captures)  # or the sizes would have been nobody's
     assert report.faults == []
@@ -164,12 +173,13 @@ def test_every_packet_and_byte_is_somewhere(whole: Document) -> None:
     assert granted + 20_000 == totals["charged_bytes"] + balances
 
 
-@example(rows_max=1, block_bytes=16, workers=1, cut=90, odd=False, turned=True)
-@example(rows_max=7, block_bytes=64, workers=4, cut=1, odd=True, turned=False)
+@example(rows_max=1, block_bytes=16, workers=1, piece=None, cut=90, odd=False, turned=True)
+@example(rows_max=7, block_bytes=64, workers=4, piece=2_000, cut=1, odd=True, turned=False)
 @given(
     rows_max=st.integers(1, 200),
     block_bytes=st.sampled_from([100, 1_000, 10_000, 1 << 18]),
     workers=st.integers(1, 4),
+    piece=st.sampled_from([None, 700, 5_000]),
     cut=st.integers(0, len(STORY)),
     odd=st.booleans(),
     turned=st.booleans(),
@@ -184,13 +194,14 @@ def test_the_bill_is_always_the_same(
     rows_max: int,
     block_bytes: int,
     workers: int,
+    piece: int | None,
     cut: int,
     odd: bool,
     turned: bool,
 ) -> None:
-    """G8: any batch, any block, 1 to 4 workers, a capture in two files, in any order"""
+    """G8: any batch, any block, 1 to 4 workers, any pieces, a capture in two files, in any order"""
     sizes = {"rows_max": rows_max, "block_bytes": block_bytes}
-    assert bill(folder, "whole.pcap", workers=workers, **sizes) == whole
+    assert bill(folder, "whole.pcap", workers=workers, piece_bytes=piece, **sizes) == whole
     parts = (STORY[::2], STORY[1::2]) if odd else (STORY[:cut], STORY[cut:])
     names = ["part-1.pcap", "part-2.pcap"]
     for name, frames in zip(names, parts, strict=True):

@@ -96,9 +96,9 @@ def _nothing(frames: list[Frame]) -> list[Frame]:
 
 def _embedded(frames: list[Frame]) -> list[Frame]:
     """Packets that carry a capture file: where they begin is not where a record begins."""
-    carried = pcap(_frames(40))
-    for k in range(0, len(frames), 3):
-        frames[k] = frames[k][0], g_pdu_frame(ipv4(udp(carried[24:8000])))
+    carried = pcap(_frames(8))
+    for k in range(0, len(frames), 30):
+        frames[k] = frames[k][0], g_pdu_frame(ipv4(udp(carried[24:])))
     return frames
 
 
@@ -172,13 +172,13 @@ def test_whole_pieces_are_adopted(tmp_path: Path) -> None:
 
 
 def test_a_stop_ends_the_pieces(tmp_path: Path) -> None:
-    """What was handed on up to there stays."""
+    """What was handed on up to there stays, and no piece is adopted any more."""
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(_frames(400)))
     stop = Stop()
     capture = Capture(str(path), Endpoints(), MODE_GTP, stop=stop, block_bytes=512)
     batches = iter(Pieces(capture, 2))
-    rows = len(next(batches))
+    rows = len(next(batches)) + len(next(batches))
     stop.ask()
     assert rows + sum(len(batch) for batch in batches) < 400
 
