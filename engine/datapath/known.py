@@ -7,6 +7,7 @@ long way through `engine.datapath.resolve`, which says the same of these packets
 
 import numpy as np
 
+from engine.datapath.asleep import in_nets
 from engine.datapath.classify import classify
 from engine.datapath.tables import mix, tunnel_slot
 from engine.jit import apart, inlined, leaf, prefetch, unsigned
@@ -72,15 +73,6 @@ def either(first, second, which):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def inside(nets, hi, lo):  # type: ignore[no-untyped-def]
-    """1 if an address lies in one of the prefixes (rows: hi, lo, mask hi, mask lo), else 0."""
-    found = np.int64(0)
-    for k in range(len(nets)):
-        found |= np.int64((hi & nets[k, 2] ^ nets[k, 0] | lo & nets[k, 3] ^ nets[k, 1]) == 0)
-    return found
-
-
-@inlined
 def near_slot(tunnels, key):  # type: ignore[no-untyped-def]
     """As `tunnel_slot`; the first two places are told apart without a branch."""
     mask = len(tunnels) - 1
@@ -103,19 +95,12 @@ def ask(packets, k, tunnels, addresses):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def assumed_differs(p, row, nets, down, bound):  # type: ignore[no-untyped-def]
-    """0 if a G-PDU of no session is billed by this address row, as `by_inner_address` would find."""
-    source = bound | inside(nets, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
-    target = inside(nets, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
-    differs = either(source ^ 1, source | target ^ 1, down)
-    return differs | np.int64(row["kind"]) ^ ADDRESS_HOST
-
-
-@inlined
 def row_there(p, tunnel, addresses, nets, rules):  # type: ignore[no-untyped-def]
     """The SIM row of a packet whose inner end is where the tunnel's was; -1 where it is not, or not known.
 
-    rules: the words CONTROL_BOUND, as 0 or 1, and CONTROL_ASSUMED.
+    rules: the words CONTROL_BOUND, as 0 or 1, and CONTROL_ASSUMED. In a tunnel of no session the uplink end
+    is asked first, so going down the other end must be nobody's. That the remembered end may be a SIM's
+    stays true: prefixes do not change, and CONTROL_BOUND only grows.
     """
     down = np.int64(tunnel["direction"]) & DOWNLINK
     place = place_of(tunnel)
@@ -129,7 +114,11 @@ def row_there(p, tunnel, addresses, nets, rules):  # type: ignore[no-untyped-def
     if np.int64(tunnel["row"]) >= 0:
         differs |= np.int64(tunnel["row"]) ^ row | np.int64(address["kind"]) & ADDRESS_PREFIX
     else:
-        differs |= assumed_differs(p, address, nets, down, rules[0]) | rules[1]
+        differs |= np.int64(address["kind"]) ^ ADDRESS_HOST | rules[0] & down | rules[1]
+        hi = either(np.int64(p["dst_hi"]), np.int64(p["src_hi"]), down)
+        lo = either(np.int64(p["dst_lo"]), np.int64(p["src_lo"]), down)
+        if in_nets(nets, hi, lo):  # of either direction, so that the branch can be foretold
+            return np.int64(-1)
     return row if differs == 0 else np.int64(-1)
 
 

@@ -1,16 +1,14 @@
-"""The kernel that walks the blocks of a pcapng file (draft-ietf-opsawg-pcapng)."""
+"""Walking the blocks of a pcapng file (draft-ietf-opsawg-pcapng)."""
 
 from typing import Any
 
 import numpy as np
 
-from engine.jit import apart, i8s, kernel, leaf, rows, u1s, unsigned
-from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
+from engine.jit import apart, leaf, unsigned
 from engine.wire import state as st
-from engine.wire.frame import AGAIN, DATAGRAM, HELD_MAX, ROW, keep_frame, signal, take_frame
+from engine.wire.frame import HELD_MAX, add_frame
 from engine.wire.loads import file16, file32, le32
 from engine.wire.plain import LEAST_BYTES, count_plain, may_be_plain, plain_packet
-from engine.wire.refill import refill
 from engine.wire.stamps import MULTIPLY, stamp_ns
 
 SECTION = 0x0A0D0D0A
@@ -120,24 +118,20 @@ def held_blocks(
     tally: Any,
     state: Any,
 ) -> Any:
-    """Turn the blocks that are whole in the buffer into rows, as far as there is room; a status."""
+    """Turn the blocks that are whole in the buffer into rows, as `held_records` does with records."""
     apart()
     pos = state[st.POS]
     end = state[st.END]
     big = state[st.BIG] != 0
     declared = state[st.INTERFACES]
-    count = state[st.ROWS]
-    kept = state[st.KEPT]
-    keep = frames.size > 0
-    plain = may_be_plain(interfaces[0], state) and not (big or keep)
+    tables = (endpoints, tally)
+    plain = may_be_plain(interfaces[0], state) and not (big or frames.size > 0)
     plain = plain and declared > 0 and plain_stamps(interfaces[0])
     while True:
         if plain and state[st.FIRST_NS] != st.NEVER_FIRST:
             state[st.POS] = pos
-            state[st.ROWS] = count
             plain_blocks(buf, packets, interfaces[0], endpoints, state)
             pos = state[st.POS]
-            count = state[st.ROWS]
         status = block_status(buf, pos, end, big)
         if status != st.FULL:
             break
@@ -146,7 +140,8 @@ def held_blocks(
         if kind != ENHANCED_BLOCK and kind != SIMPLE_BLOCK and kind != PACKET_BLOCK:
             pos += size
             continue
-        if count == packets.size or (keep and kept == frames.size):
+        full = frames.size > 0 and state[st.KEPT] == frames.size
+        if full or state[st.ROWS] == packets.size:
             break
         number = 0
         if kind == ENHANCED_BLOCK:
@@ -165,45 +160,10 @@ def held_blocks(
         if kind != SIMPLE_BLOCK:
             high = file32(buf, pos + 12, big)
             state[st.STAMP_NS] = stamp_ns(high, file32(buf, pos + 16, big), interface)
-        result, network, payload, fault = take_frame(
-            buf, start, (held, wire), interface, packets[count], endpoints, tally, state
-        )
-        if result != ROW:
-            if result == AGAIN:
-                status = st.GROW
-                break
-            if result == DATAGRAM:
-                result, payload = signal(
-                    buf, start, (held, wire), interface, network, packets[count], state
-                )
-        if keep and (result == ROW or fault):
-            place = (network, payload, fault)
-            packet = count if result == ROW else -1
-            keep_frame(frames[kept], start, (held, wire), interface, place, packet, state)
-            kept += 1
-        count += result
+        sizes = (held, wire)
+        if not add_frame(buf, start, sizes, interface, (packets, frames), tables, state):
+            status = st.GROW
+            break
         pos += size
     state[st.POS] = pos
-    state[st.ROWS] = count
-    state[st.KEPT] = kept
     return status
-
-
-@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
-def walk_blocks(
-    buf: Any,
-    packets: Any,
-    frames: Any,
-    interfaces: Any,
-    endpoints: Any,
-    tally: Any,
-    state: Any,
-) -> Any:
-    """Turn blocks from state[POS] on into rows until something is lacking; a status of `state`.
-
-    As `walk_records` does with the records of a pcap file.
-    """
-    while True:
-        status = held_blocks(buf, packets, frames, interfaces, endpoints, tally, state)
-        if status != st.MORE or not refill(state):
-            return status

@@ -11,14 +11,14 @@ from engine.layout import FRAME, INTERFACE, PACKET, aligned_zeros
 from engine.wire import formats
 from engine.wire import state as st
 from engine.wire.basis import INNER_IP
-from engine.wire.blocks import BLOCK_BYTES, PACKET_BLOCK_MAX, walk_blocks
+from engine.wire.blocks import BLOCK_BYTES, PACKET_BLOCK_MAX
 from engine.wire.endpoints import Endpoints
 from engine.wire.pieces import ENDPOINTS_COPIED, PIECE_BYTES, Cut, Piece
-from engine.wire.records import walk_records
 from engine.wire.seen import Seen
 from engine.wire.signals import Signals
 from engine.wire.source import Source, Stop
 from engine.wire.state import NO_FILE
+from engine.wire.walk import walk
 
 BLOCK_BYTES_READ = 1 << 18
 """byte; what is read of a capture at a time"""
@@ -68,7 +68,6 @@ class Capture(Seen):
         self.kept = self._frames[:0]
         self.data: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._buffer: npt.NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
-        self._walk = walk_records
         self._state[st.MODE] = mode
         self._state[st.BASIS] = basis
         self._state[st.WANT_SIGNALS] = signals is not None
@@ -114,11 +113,11 @@ class Capture(Seen):
     def divisible(self) -> bool:
         """Whether the capture can be read in pieces.
 
-        It has to be read in order where it comes as a stream, or compressed, or as pcapng, or its frames are
-        kept; and a short one is not worth the trouble.
+        It has to be read in order where it comes as a stream, or compressed, or as pcapng, or its frames
+        are kept; and a short one is not worth the trouble.
         """
         self.start()
-        plain = self._frames.size == 0 and self._walk is walk_records
+        plain = self._frames.size == 0 and not self._state[st.BLOCKS]
         if not plain or not self._going or self._state[st.SWAPPED_LENGTHS]:
             return False
         long = self.size_bytes is not None and self.size_bytes >= 2 * PIECE_BYTES
@@ -173,7 +172,7 @@ class Capture(Seen):
         endpoints = self._endpoints
         with endpoints.lock:
             tables = self._interfaces, endpoints.table, endpoints.tally
-            status = int(self._walk(self._buffer, packets, self._frames, *tables, self._state))
+            status = int(walk(self._buffer, packets, self._frames, *tables, self._state))
         self._source.move_to(int(state[st.BASE] + state[st.END]))
         if self._signals is not None and self._state[st.SIGNALS]:
             self._signals.copy(packets[: int(self._state[st.ROWS])], self._buffer)
@@ -261,7 +260,7 @@ class Capture(Seen):
         if not head:
             return self._fail(self._source.fault or "the file is empty")
         if head == formats.SECTION_MAGIC:
-            self._walk = walk_blocks
+            self._state[st.BLOCKS] = 1
             return True
         order = formats.pcap_order(head) if enough else None
         if order is None:

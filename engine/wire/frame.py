@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from engine import verdict
-from engine.jit import apart, inlined, leaf
+from engine.jit import apart, inlined, leaf, unsigned
 from engine.layout import PACKET_CUT, PACKET_GTP, PACKET_SIGNALLING, V4_MAPPED
 from engine.wire import gtp
 from engine.wire import state as st
@@ -327,3 +327,34 @@ def keep_frame(
     frame["packet"] = packet
     frame["link"] = np.int64(interface["link"])
     frame["code"] = fault
+
+
+@leaf
+def add_frame(
+    buf: Any, start: Any, sizes: Any, interface: Any, rooms: Any, tables: Any, state: Any
+) -> Any:
+    """Take the frame at `start` into the next of the rows; False where the endpoint table must grow first.
+
+    rooms: PACKET rows, of which one is free behind the first state[ROWS], and FRAME rows, if frames are
+    kept: those that get a row, and malformed ones. tables: that of endpoints and its tally.
+    """
+    apart()
+    packets, frames = rooms
+    endpoints, tally = tables
+    count = state[st.ROWS]
+    row = packets[unsigned(count)]
+    result, network, payload, fault = take_frame(
+        buf, start, sizes, interface, row, endpoints, tally, state
+    )
+    if result == AGAIN:
+        return False
+    if result == DATAGRAM:
+        result, payload = signal(buf, start, sizes, interface, network, row, state)
+    if frames.size > 0 and (result == ROW or fault):
+        kept = state[st.KEPT]
+        packet = count if result == ROW else np.int64(-1)
+        place = (network, payload, fault)
+        keep_frame(frames[unsigned(kept)], start, sizes, interface, place, packet, state)
+        state[st.KEPT] = kept + 1
+    state[st.ROWS] = count + result
+    return True

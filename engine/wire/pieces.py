@@ -19,8 +19,8 @@ from engine.wire import state as st
 from engine.wire.endpoints import COUNT, TALLY
 from engine.wire.frame import HELD_MAX, WIRE_MAX
 from engine.wire.loads import file32
-from engine.wire.records import walk_records
 from engine.wire.signals import Signals
+from engine.wire.walk import walk
 
 Rows = npt.NDArray[Any]
 
@@ -152,7 +152,7 @@ class Cut:
             first = int(state[st.ROWS])
             state[st.SIGNALS] = 0
             tables = _NONE_KEPT, interfaces, endpoints, tally
-            going = walk_records(buffer, room, *tables, state) == st.MORE and state[st.SIGNALS] > 0
+            going = walk(buffer, room, *tables, state) == st.MORE and state[st.SIGNALS] > 0
             if state[st.SIGNALS]:
                 signals.copy(room[first : int(state[st.ROWS])], buffer)
 

@@ -1,17 +1,15 @@
-"""The kernel that walks the records of a pcap file (draft-ietf-opsawg-pcap)."""
+"""Walking the records of a pcap file (draft-ietf-opsawg-pcap)."""
 
 from typing import Any
 
 import numpy as np
 
-from engine.jit import apart, i8s, kernel, leaf, rows, u1s, unsigned
-from engine.layout import ENDPOINT, FRAME, INTERFACE, PACKET
+from engine.jit import apart, leaf, unsigned
 from engine.units import NS_PER_S
 from engine.wire import state as st
-from engine.wire.frame import AGAIN, DATAGRAM, HELD_MAX, ROW, keep_frame, signal, take_frame
+from engine.wire.frame import HELD_MAX, add_frame
 from engine.wire.loads import file32, le32
 from engine.wire.plain import LEAST_BYTES, count_plain, may_be_plain, plain_packet
-from engine.wire.refill import refill
 
 RECORD_BYTES = 16
 """of a record's header, but for one kind of old file"""
@@ -63,7 +61,11 @@ def held_records(
     tally: Any,
     state: Any,
 ) -> Any:
-    """Turn the records that are whole in the block into rows, as far as there is room; a status."""
+    """Turn the records that are whole in the block into rows, as far as there is room; a status.
+
+    Rows go behind the state[ROWS] that are there. Frames are kept in `frames` (see `keep_frame`) if there
+    is room for any: those that got a row, and malformed ones.
+    """
     apart()
     pos = state[st.POS]
     end = state[st.END]
@@ -72,19 +74,15 @@ def held_records(
     swapped = state[st.SWAPPED_LENGTHS] != 0
     interface = interfaces[0]
     factor = interface["factor"]
-    count = state[st.ROWS]
-    kept = state[st.KEPT]
-    keep = frames.size > 0
+    tables = (endpoints, tally)
     status = st.MORE
-    plain = may_be_plain(interface, state) and not (big or swapped or keep)
+    plain = may_be_plain(interface, state) and not (big or swapped or frames.size > 0)
     plain = plain and header_bytes == RECORD_BYTES
     while True:
         if plain and state[st.FIRST_NS] != st.NEVER_FIRST:
             state[st.POS] = pos
-            state[st.ROWS] = count
             plain_records(buf, packets, interface, endpoints, state)
             pos = state[st.POS]
-            count = state[st.ROWS]
         if state[st.BASE] + pos >= state[st.LIMIT]:
             status = st.PAST
             break
@@ -100,51 +98,15 @@ def held_records(
             break
         if start + held > end:
             break
-        if count == packets.size or (keep and kept == frames.size):
+        full = frames.size > 0 and state[st.KEPT] == frames.size
+        if full or state[st.ROWS] == packets.size:
             status = st.FULL
             break
         state[st.STAMP_NS] = file32(buf, pos, big) * NS_PER_S + file32(buf, pos + 4, big) * factor
-        result, network, payload, fault = take_frame(
-            buf, start, (held, wire), interface, packets[count], endpoints, tally, state
-        )
-        if result != ROW:
-            if result == AGAIN:
-                status = st.GROW
-                break
-            if result == DATAGRAM:
-                result, payload = signal(
-                    buf, start, (held, wire), interface, network, packets[count], state
-                )
-        if keep and (result == ROW or fault):
-            place = (network, payload, fault)
-            packet = count if result == ROW else -1
-            keep_frame(frames[kept], start, (held, wire), interface, place, packet, state)
-            kept += 1
-        count += result
+        sizes = (held, wire)
+        if not add_frame(buf, start, sizes, interface, (packets, frames), tables, state):
+            status = st.GROW
+            break
         pos = start + held
     state[st.POS] = pos
-    state[st.ROWS] = count
-    state[st.KEPT] = kept
     return status
-
-
-@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
-def walk_records(
-    buf: Any,
-    packets: Any,
-    frames: Any,
-    interfaces: Any,
-    endpoints: Any,
-    tally: Any,
-    state: Any,
-) -> Any:
-    """Turn records from state[POS] on into rows until something is lacking; a status of `state`.
-
-    Rows go behind the state[ROWS] that are there. Frames are kept in `frames` (see `keep_frame`) if there
-    is room for any: those that got a row, and malformed ones. What lacks is read from a file, if it may
-    be (see `refill`).
-    """
-    while True:
-        status = held_records(buf, packets, frames, interfaces, endpoints, tally, state)
-        if status != st.MORE or not refill(state):
-            return status

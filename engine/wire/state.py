@@ -34,29 +34,32 @@ BLOCK = 12
 LIMIT = 13
 """pcap: offset in the stream from which on no record is taken"""
 
-COUNTED = 14
+BLOCKS = 14
+"""1 where the file is a pcapng one"""
+
+COUNTED = 15
 """the words from here on are what the kernels have done"""
-ROWS = 14
+ROWS = 15
 """in, out: rows written since the reader set it to 0"""
-KEPT = 15
+KEPT = 16
 """in, out: FRAME rows written since the reader set it to 0"""
-SIGNALS = 16
+SIGNALS = 17
 """in, out: rows of GTP-C datagrams written"""
-STAMP_NS = 17
+STAMP_NS = 18
 """the time stamp of the frame at hand, or one of the two below"""
-FIRST_NS = 18
+FIRST_NS = 19
 """least time stamp; NEVER_FIRST before any"""
-LAST_NS = 19
+LAST_NS = 20
 """greatest time stamp; NEVER_LAST before any"""
-TIME_NS = 20
+TIME_NS = 21
 """time of the frame before, after clamping"""
-SUMS = 21
+SUMS = 22
 """the words from here on are counts"""
-FRAMES = 21
-FRAME_BYTES = 22
-REGRESSIONS = 23
-CUT = 24
-CUT_SIGNALS = 25
+FRAMES = 22
+FRAME_BYTES = 23
+REGRESSIONS = 24
+CUT = 25
+CUT_SIGNALS = 26
 """GTP-C datagrams of which the capture holds only a part, or only the first fragment"""
 
 NO_LIMIT = (1 << 63) - 1
@@ -109,7 +112,7 @@ WORDS = {
 """what to say of those that end the reading"""
 
 # Behind the places above: counts by drop code and by GTP-U message type.
-MALFORMED = 26
+MALFORMED = 27
 MESSAGES = MALFORMED + verdict.CODES
 STATE = MESSAGES + 256
 """size of the array"""
