@@ -1,1 +1,1 @@
-"""Benchmarks beside programs in C; run them with `./dev bench`."""
+"""Benchmarks beside other programs; `pktoll bench` runs them."""

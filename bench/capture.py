@@ -1,6 +1,6 @@
 """Writes the benchmark's capture: G-PDUs of many SIMs, 430 bytes of inner IP on average.
 
-    python -m bench.capture FILE [--packets N] [--sims N]
+    python -m bench.capture FILE [--packets N] [--sims N] [--sizes mix|BYTES]
 
 Ethernet, IPv4, UDP, GTP-U, IPv4, UDP, zeros. SIM i has the address 10.0.0.0 + i, the uplink TEID
 0x10000 + 2i and the downlink TEID after it. Frames are stamped from templates with numpy; checksums
@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-PACKETS = 2_000_000
+from bench import draw
+
+PACKETS = 2_400_000
+"""1.2 GB as they lie in the file, 1.03 GB of inner IP"""
 SIMS = 1_000
 CHUNK_PACKETS = 50_000
 START_S = 1_383_616_800  # 2013-11-05 11:00 JST
 STEP_US = 100
-SIZES = np.array([64, 64, 64, 64, 128, 576, 1080, 1400], dtype=np.int64)
+SIZES = np.array(draw.MIXED_BYTES, dtype=np.int64)
 """bytes of inner IP: 430 on average"""
 
 RECORD = 16
@@ -113,8 +116,11 @@ def _frames(chunk: Chunk) -> Bytes:
     return out
 
 
-def write(path: Path, packets: int = PACKETS, sims: int = SIMS) -> None:
-    """Write a capture of `packets` G-PDUs; the same numbers give the same bytes."""
+def write(path: Path, packets: int = PACKETS, sims: int = SIMS, sizes: Ints = SIZES) -> None:
+    """Write a capture of `packets` G-PDUs; the same numbers give the same bytes.
+
+    `sizes`: bytes of inner IP, drawn with equal chances; 28 or more.
+    """
     random = np.random.Generator(np.random.PCG64(7))
     with path.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1))
@@ -124,7 +130,7 @@ def write(path: Path, packets: int = PACKETS, sims: int = SIMS) -> None:
                 np.arange(first, first + count),
                 random.integers(0, sims, count),
                 random.integers(0, 2, count) == 0,
-                SIZES[random.integers(0, len(SIZES), count)],
+                sizes[random.integers(0, len(sizes), count)],
             )
             file.write(_frames(chunk).data)
 
@@ -135,8 +141,15 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--packets", type=int, default=PACKETS)
     parser.add_argument("--sims", type=int, default=SIMS)
+    parser.add_argument(
+        "--sizes", default=draw.MIX, help="mix (430 on average), or bytes, 40 to 1400"
+    )
     options = parser.parse_args()
-    write(options.file, options.packets, options.sims)
+    try:
+        sizes = np.array(draw.sizes_of(options.sizes), dtype=np.int64)
+    except ValueError as error:
+        parser.error(str(error))
+    write(options.file, options.packets, options.sims, sizes)
 
 
 if __name__ == "__main__":

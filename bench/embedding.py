@@ -1,6 +1,6 @@
 """1 million packets through the engine: bare kernels, the Python API, and the service, in turns.
 
-    ./dev bench service [--rounds N] [--json] [--smoke]
+    pktoll bench service [--rounds N] [--format json] [--quick]
 
 The same packets in each: G-PDUs of SIMS SIMs that hold all that they will ever need, in batches of 1 000
 and of 10 000, in time order. `kernels` calls resolve, meter and release of a warmed engine and nothing
@@ -244,7 +244,8 @@ def _turns(traffic: Traffic, ways: dict[str, Process], rounds: int) -> list[dict
     ]
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """A table for people."""
     floors = {r["batch"]: r["ns_per_packet"] for r in rows if r["way"] == "kernels"}
     heading = f"{'batch':>7}  {'way':10} {'ns/packet':>9} {'min':>7} {'max':>7} {'packets/s':>11}"
     print(f"{heading}  of the kernels' speed")
@@ -256,17 +257,10 @@ def _table(rows: list[dict[str, Any]]) -> None:
         print(f"{line} {1e9 / median:11,.0f}  {100 * share:.1f} %")
 
 
-def main(rounds: int, smoke: bool, as_json: bool) -> None:
-    """Measure and print."""
-    rows = measure(20_000 if smoke else PACKETS, 2 if smoke else rounds)
-    if as_json:
-        print(json.dumps({"schema": SCHEMA, "sims": SIMS, "rows": rows}, indent=2))
-    else:
-        _table(rows)
+def as_json(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One document with every round."""
+    return {"schema": SCHEMA, "sims": SIMS, "rows": rows}
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
-        serve(*sys.argv[2:5])
-    else:
-        main(5, "--smoke" in sys.argv, "--json" in sys.argv)
+    serve(*sys.argv[2:5])

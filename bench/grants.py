@@ -1,12 +1,11 @@
 """Grants a second of a coupon database: one gateway and four, each grant durable by itself or in groups.
 
-    ./dev bench grants [--pool postgresql://…] [--rounds N] [--json]
+    pktoll bench grants [--pool postgresql://…] [--rounds N] [--format json]
 
 Gateways are processes of their own with lines of their own; contracts are shared by none. The floor is a
 4 kB write with fdatasync, again and again, on the disk of the SQLite file.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from bench.rounds import Round
 from engine.pool import open_store
 from engine.pool.store import StoreOptions
 
+SCHEMA = "pktoll.bench-grants/1"
 GATEWAYS = (1, 4)
 GROUPS = (1, 64)
 """grants that become durable together"""
@@ -96,20 +96,24 @@ class Gateways:
     def end(self) -> None:
         for worker in self._workers:
             assert worker.stdin is not None
+            assert worker.stdout is not None
             worker.stdin.close()
+            worker.stdout.close()
             worker.wait()
 
 
 def floor(folder: Path, count: int) -> Callable[[], Round]:
     """The disk alone: a page appended and synchronised, `count` times."""
-    handle = os.open(folder / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
     def run() -> Round:
+        handle = os.open(folder / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         begin_ns = time.perf_counter_ns()
         for _ in range(count):
             os.write(handle, bytes(4096))
             os.fdatasync(handle)
-        return Round((time.perf_counter_ns() - begin_ns) / count, count)
+        spent_ns = time.perf_counter_ns() - begin_ns
+        os.close(handle)
+        return Round(spent_ns / count, count)
 
     return run
 
@@ -149,22 +153,22 @@ def print_table(found: list[rounds.Row]) -> None:
         print(f"{row.name:34} {line['median']:9.0f} {line['min']:9.0f} {line['max']:9.0f}")
 
 
-def main(pool: str | None, kept: int, smoke: bool, as_json: bool) -> None:
-    """The section `grants` of the command line."""
+def gather(pool: str | None, kept: int, quick: bool) -> list[rounds.Row]:
+    """SQLite in a new file, and a PostgreSQL database where one is named."""
     with tempfile.TemporaryDirectory(dir=rounds.BUILD) as name:
         folder = Path(name)
         urls = {"SQLite": f"sqlite:///{folder}/coupons"}
         if pool is not None:
             urls["PostgreSQL"] = pool
-        found = measure(urls, folder, 64 if smoke else 640, kept)
-    if as_json:
-        rows = [
-            {"name": r.name, "grants_per_s": rounds.summary([1e9 / ns for ns in r.ns()])}
-            for r in found
-        ]
-        print(json.dumps({"schema": "pktoll.bench-grants/1", "rows": rows}, indent=2))
-    else:
-        print_table(found)
+        return measure(urls, folder, 64 if quick else 640, kept)
+
+
+def as_json(found: list[rounds.Row]) -> dict[str, object]:
+    """One document."""
+    rows = [
+        {"name": r.name, "grants_per_s": rounds.summary([1e9 / ns for ns in r.ns()])} for r in found
+    ]
+    return {"schema": SCHEMA, "rows": rows}
 
 
 if __name__ == "__main__":

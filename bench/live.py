@@ -1,6 +1,6 @@
 """The live gateway beside osmo-ggsn: packets a second, loss and CPU, in namespaces joined by a veth.
 
-    ./dev bench live [--rounds N] [--json] [--smoke]
+    pktoll bench live [--rounds N] [--format json] [--quick]
 
 pktoll runs as `pktoll serve` with the whole policy on (quota, limiter, exempt list, counters), once with a
 TUN device and once with UDP as its SGi side; osmo-ggsn forwards to its TUN device and has no policy; the
@@ -12,10 +12,8 @@ loss": the highest rate tried at which less than one packet in a thousand is los
 gateway's process for a packet that comes through; what the kernel does for it elsewhere is not in it.
 """
 
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,7 +21,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import live_gateways, live_place, rounds
+from bench import built, live_gateways, live_place, rounds
 from bench.live_gateways import Gateway
 from bench.live_place import Blaster, Place
 
@@ -129,9 +127,9 @@ def survey(over: str, sessions: int, sizes: tuple[int, ...], count: int, ms: flo
             live[name] = Live(place, gateway, stack.enter_context(sender))
         for size in sizes:
             for way in WAYS:
-                print(
-                    f"bench: live, {over}, {sessions} sessions, {size} B {way} …", file=sys.stderr
-                )
+                if sys.stderr.isatty():
+                    said = f"bench: live, {over}, {sessions} sessions, {size} B {way} …"
+                    print(said, file=sys.stderr)
                 found += _turns(live, Row(over, sessions, way, size, "", [], None), count, ms)
     return found
 
@@ -202,23 +200,16 @@ def print_table(found: list[Row]) -> None:
         )
 
 
-def main(count: int, smoke: bool, as_document: bool) -> None:
-    """The section `live` of the command line."""
-    rounds.BUILD.mkdir(exist_ok=True)
-    build = Path(__file__).with_name("build.sh")
-    subprocess.run([str(build), "live_blast", "live_floor"], check=True)
-    lacking = live_place.missing()
-    if lacking is not None:
-        print(f"bench: live: left out: {lacking}", file=sys.stderr)
-        return
+def gather(count: int, quick: bool) -> list[Row] | str:
+    """Every gateway that is here; why none can be measured, where that is so."""
+    lacking = built.build(["live_blast", "live_floor"])
+    reason = next(iter(lacking.values()), None) or live_place.missing()
+    if reason is not None:
+        return reason
     found: list[Row] = []
-    if smoke:
-        found += survey("veth", 20, SIZES[1:2], 1, 100)
-    else:
-        for over in OVER:
-            for sessions in SESSIONS if over == OVER[0] else SESSIONS[:1]:
-                found += survey(over, sessions, SIZES, count, ROUND_MS)
-    if as_document:
-        print(json.dumps(as_json(found), indent=2))
-    else:
-        print_table(found)
+    if quick:
+        return survey("veth", 20, SIZES[1:2], 1, 100)
+    for over in OVER:
+        for sessions in SESSIONS if over == OVER[0] else SESSIONS[:1]:
+            found += survey(over, sessions, SIZES, count, ROUND_MS)
+    return found

@@ -2,97 +2,127 @@
 
 Work rows (a packet whose SIM and class are known) are laid into the batch just before it is
 metered, so that they are in the cache, as the kernels before this one leave them; only the metering
-is timed. The peer does the same with its packets.
+is timed. The peers do the same with the same packets (bench/draw.py). On two cores two threads
+meter at once, without the GIL, a half of the SIMs each.
 """
 
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engine import clock, config, jit, layout, words
+from bench import draw, places
+from bench.rounds import Round
+from engine import config, jit, layout, words
 from engine.accounting.sims import SideTables
-from engine.datapath.meter import meter
+from engine.errors import PktollError
 from engine.shaper.markers import mark_table
 from engine.shaper.speeds import rate_table
 
-BATCH_ROWS = 16_384
-STEP_NS = 100
-SIZES = np.array([64, 64, 64, 64, 128, 576, 1080, 1400], dtype=np.int64)
-"""bytes; the mix that bench/peers/meter_peer.c draws from: 430 on average"""
+WORKERS = 2
 
 Rows = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
 
 
-class Tables(NamedTuple):
-    """What the kernel works on."""
+class Case(NamedTuple):
+    """What is metered: so many SIMs, drawn in one of `draw.CHOICES`, packets of these sizes."""
+
+    sims: int
+    choice: str = draw.CHOICES[0]
+    sizes: str = draw.MIX
+
+
+class Shard(NamedTuple):
+    """What one thread works on, all its own."""
 
     sims: Rows
     sides: tuple[Rows, Rows, Rows, Rows]
-    settings: tuple[Rows, Rows]
     work: Rows
-    control: npt.NDArray[np.int64]
+    control: Ints
+    draw: Ints
 
 
-def _tables(sims: int) -> Tables:
-    settings = config.load(None)
-    rates = rate_table(settings)
-    rows = layout.aligned_zeros(sims, layout.SIM)
-    rows["balance_bytes"] = 1 << 50
-    rows["credit"] = rates["cap_credit"][0]
-    rows["flags"] = layout.SIM_IN_SERVICE | layout.SIM_COUPON_ON | layout.SIM_ATTACHED
-    return Tables(
-        rows,
-        SideTables(2).tables,
-        (rates, mark_table(settings)),
-        layout.aligned_zeros(BATCH_ROWS, layout.WORK),
-        np.zeros(words.CONTROL_WORDS, dtype=np.int64),
-    )
+def _sim_rows(sims: int, rates: Rows) -> Rows:
+    made = layout.aligned_zeros(sims, layout.SIM)
+    made["balance_bytes"] = 1 << 50
+    made["credit"] = rates["cap_credit"][0]
+    made["flags"] = layout.SIM_IN_SERVICE | layout.SIM_COUPON_ON | layout.SIM_ATTACHED
+    return made
 
 
-def _fill(batch: Rows, random: np.random.Generator, sims: int, time_ns: int) -> None:
-    """Lay packets of SIMs drawn uniformly into the batch, 100 ns apart, from `time_ns` on."""
-    count = len(batch)
-    batch["time_ns"] = time_ns + STEP_NS * np.arange(1, count + 1)
-    batch["row"] = random.integers(0, sims, count)
-    batch["length"] = SIZES[random.integers(0, len(SIZES), count)]
-    batch["flags"] = random.integers(0, 2, count)
-    batch["packet"] = np.arange(count)
+class Meter:
+    """A table of SIMs, and rounds of metering on one core or two."""
 
+    def __init__(self, case: Case, packets: int, cores: list[int]) -> None:
+        jit.warm()
+        settings = config.load(None)
+        self._settings = rate_table(settings), mark_table(settings)
+        self._sims = _sim_rows(case.sims, self._settings[0])
+        self._sizes = np.array(draw.sizes_of(case.sizes), dtype=np.int64)
+        self._bounds = draw.bounds_for(case.choice, case.sims)
+        self._case, self._packets, self._cores = case, packets, cores
+        self._shards = {n: self._split(n) for n in range(1, WORKERS + 1)}
+        self._time_ns = 0
 
-def _meter(tables: Tables, batch: Rows) -> int:
-    """Meter one batch; returns the ns that it took."""
-    sims, sides, settings, _, control = tables
-    control[words.CONTROL_NEXT] = 0
-    control[words.CONTROL_WORK] = len(batch)
-    begin_ns = clock.elapsed_ns()
-    meter(sims, sides, settings, batch, control)
-    took_ns = clock.elapsed_ns() - begin_ns
-    if control[words.CONTROL_STOP] != words.STOP_END:
-        raise SystemExit("bench: the kernel stopped, though every SIM holds enough")
-    return took_ns
+    def _split(self, workers: int) -> list[Shard]:
+        each = self._case.sims // workers
+        return [
+            Shard(
+                self._sims[n * each : (n + 1) * each],
+                SideTables(2).tables,
+                layout.aligned_zeros(draw.BATCH, layout.WORK),
+                np.zeros(words.CONTROL_WORDS, dtype=np.int64),
+                draw.state(self._case.choice, each, draw.sizes_of(self._case.sizes)),
+            )
+            for n in range(workers)
+        ]
 
+    def _run(self, shard: Shard) -> int:
+        """One thread's part of a round; the ns that the metering took. PktollError where it stopped."""
+        told = draw.round_words(self._packets)
+        source = shard.draw, self._sizes, self._bounds
+        draw.run(shard.sims, shard.sides, self._settings, shard.work, shard.control, source, told)
+        if shard.control[words.CONTROL_STOP] != words.STOP_END:
+            raise PktollError("bench: the kernel stopped, though every SIM holds enough")
+        return int(told[draw.TOOK])
 
-def prepare(sims: int, packets: int) -> Callable[[], float]:
-    """A function that meters `packets` packets of `sims` SIMs and returns the ns per packet."""
-    jit.warm()
-    tables = _tables(sims)
-    random = np.random.Generator(np.random.PCG64(1))
-    metered = 0
+    def round(self, number: int, workers: int) -> Round:
+        """`packets` packets on each of so many cores: the ns of one at the sum of their rates.
 
-    def one_round() -> float:
-        nonlocal metered
-        before = int((tables.sims["charged"] >> layout.CHARGED_SHIFT).sum())
-        took_ns = 0
-        for first in range(0, packets, BATCH_ROWS):
-            batch = tables.work[: min(BATCH_ROWS, packets - first)]
-            _fill(batch, random, sims, STEP_NS * metered)
-            took_ns += _meter(tables, batch)
-            metered += len(batch)
-        charged = int((tables.sims["charged"] >> layout.CHARGED_SHIFT).sum()) - before
-        if charged != packets:
-            raise SystemExit(f"bench: {charged} of {packets} packets were charged, all should be")
-        return took_ns / packets
+        Raises PktollError where a packet was not charged: every one should be.
+        """
+        before = self._charged()
+        shards = self._shards[workers]
+        for worker, shard in enumerate(shards):
+            draw.begin(shard.draw, draw.seed(number, worker), self._time_ns)
+        if workers == 1:
+            with places.on_cores(self._cores[:1]):
+                took_ns = [self._run(shards[0])]
+        else:
+            took_ns = self._together(shards)
+        self._time_ns = max(int(shard.draw[draw.TIME]) for shard in shards)
+        packets, size = (int(now - then) for now, then in zip(self._charged(), before, strict=True))
+        if packets != workers * self._packets:
+            said = f"{packets} of {workers * self._packets} packets were charged at once"
+            raise PktollError(f"bench: {said}, all should be")
+        return Round(1 / sum(self._packets / ns for ns in took_ns), packets, size)
 
-    return one_round
+    def _together(self, shards: list[Shard]) -> list[int]:
+        ready = Barrier(len(shards))
+
+        def work(worker: int) -> int:
+            with places.on_cores([self._cores[worker]]):
+                ready.wait()
+                return self._run(shards[worker])
+
+        with ThreadPoolExecutor(len(shards)) as threads:
+            return list(threads.map(work, range(len(shards))))
+
+    def _charged(self) -> tuple[int, int]:
+        """Packets and bytes that were charged so far, in the fast path."""
+        charged = self._sims["charged"]
+        packets = int((charged >> layout.CHARGED_SHIFT).sum())
+        return packets, int((charged & layout.CHARGED_PACKET - 1).sum())

@@ -1,221 +1,249 @@
-"""The benchmarks: our code and its peers in C take turns on one core; medians and ranges.
+"""The benchmarks: our code and its peers take turns; medians and ranges. `pktoll bench` calls this.
 
-    ./dev bench [meter] [exempt] [replay] [gen] [--rounds N] [--json] [--smoke]
-    ./dev bench grants [--pool postgresql://…] [--rounds N] [--json] [--smoke]
-    ./dev bench service | live [--rounds N] [--json] [--smoke]
-
-`meter`: the metering kernel with the whole policy on beside DPDK's srTCM with counters and a quota,
-SIMs drawn uniformly. `exempt`: the engine in memory with exempt lists of 0, 100 and 10 000 prefixes (the
-last is "pktoll"), by percent of exempt packets. `replay`: a GTP-U capture in the page cache through
-`pktoll replay`, beside a loop over libpcap that only reads, one that looks into GTP-U and counts per
-TEID, and a bare copy of the file. `gen`: the capture of the busy cell, from scenario file to last byte
-(see `bench.ours_gen`). `grants`: slices a second that a coupon database hands out (see
-`bench.grants`). `service`: packets through the kernels, the Python API and the ZeroMQ service (see
-`bench.embedding`). `live`: a gateway under load beside osmo-ggsn (see `bench.live`).
+`meter`: the metering kernel beside programs in C (bench.metering). `exempt`: the engine in memory
+with exempt lists of 0, 100 and 10 000 prefixes (the last is "pktoll"), by percent of exempt
+packets. `replay`: a GTP-U capture in the page cache through `pktoll replay`, beside loops in C;
+`programs`: beside whole programs (bench.replaying). `gen`: the capture of the busy cell, from
+scenario file to last byte (bench.ours_gen). `grants`: slices a second that a coupon database hands
+out (bench.grants). `service`, or `api`: packets through the kernels, the Python API and the ZeroMQ
+service (bench.embedding). `live`: a gateway under load beside osmo-ggsn (bench.live).
 """
 
-import argparse
-import importlib
-import json
 import os
-import platform
-import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from bench import capture, grants, rounds
-from bench.rounds import BUILD, Peer, Round, Row, Runner
+from bench import built, capture, draw, machine, metering, places, programs, replaying, rounds
+from bench.ours_meter import Case
+from bench.rounds import BUILD, OURS, Round, Row, Runner
+from engine.errors import UsageError
 
-SCHEMA = "pktoll.bench/1"
-OURS = "pktoll"
+USUAL = ("meter", "exempt", "replay", "programs")
+SECTIONS = (*USUAL, "gen", "grants", "service", "live")
+SAME = {"api": "service"}
 SIMS = (1_000, 100_000, 1_000_000, 10_000_000)
-METER_PACKETS = 1 << 20
+CORES = (1, 2)
+ROUNDS = 7
 EXEMPT_ENTRIES = (0, 100, 10_000)
 EXEMPT_PERCENTS = (0, 1, 5, 50)
 """of the packets go to entries of the longest list"""
-PEER_AHEAD = (16, 64)
-"""packets between the peer's prefetch of a row and its use: a usual choice, and the best one found"""
+QUICK_SIMS, QUICK_PACKETS = (1_000, 100_000), 20_000
+
+Say = Callable[[str], None]
 
 
-def meter(sims: int, packets: int, count: int) -> list[Row]:
-    """The metering kernel at `sims` SIMs; without its peer where that could not be built."""
-    from bench import ours_meter
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and how often; `packets` 0: as many as are usual."""
 
-    ours = ours_meter.prepare(sims, packets)
-    runners: dict[str, Runner] = {OURS: lambda: Round(ours(), packets)}
-    with ExitStack() as stack:
-        if Peer.built("meter_peer"):
-            for ahead in PEER_AHEAD:
-                peer = stack.enter_context(Peer("meter_peer", sims, packets, ahead))
-                runners[f"srTCM/{ahead}"] = peer
-        return rounds.take_turns("meter", sims, runners, count)
+    sections: tuple[str, ...] = USUAL
+    rounds: int = ROUNDS
+    sims: tuple[int, ...] = SIMS
+    choices: tuple[str, ...] = draw.CHOICES
+    sizes: tuple[str, ...] = (draw.MIX,)
+    cores: tuple[int, ...] = CORES
+    packets: int = 0
+    capture_sims: int = capture.SIMS
+    pool: str | None = None
+    quick: bool = False
+
+    def counts(self) -> tuple[int, int]:
+        """Rounds of whole programs that are kept, and not kept."""
+        return self.rounds, 0 if self.quick else 1
+
+    def checked(self) -> "Options":
+        """With aliases resolved and `quick` applied. UsageError for what cannot be measured."""
+        sections = tuple(dict.fromkeys(SAME.get(name, name) for name in self.sections)) or USUAL
+        for what, given, known in (
+            ("section", sections, SECTIONS),
+            ("choice", self.choices, draw.CHOICES),
+            ("number of cores", self.cores, CORES),
+        ):
+            if strange := [one for one in given if one not in known]:
+                there = ", ".join(map(str, known))
+                raise UsageError(f"no {what} {strange[0]}; there are: {there}")
+        for size in self.sizes:
+            try:
+                draw.sizes_of(size)
+            except ValueError as error:
+                raise UsageError(f"sizes {error}") from None
+        if min(self.sims) < 2 or 0 < self.packets <= programs.START_PACKETS:
+            least = programs.START_PACKETS + 1
+            raise UsageError(f"at least 2 SIMs, and {least} packets, are needed for a measurement")
+        made = replace(self, sections=sections)
+        if not self.quick:
+            return made
+        sims = self.sims if self.sims != SIMS else QUICK_SIMS
+        return replace(made, rounds=1, sims=sims, packets=self.packets or QUICK_PACKETS)
 
 
-def replay(packets: int, count: int, cores: set[int]) -> list[Row]:
-    """`pktoll replay` of a capture of `packets` G-PDUs; the capture is kept for the next time.
+class LeftOut(NamedTuple):
+    """What was not measured."""
 
-    Once on one core, as the peers run, and once on all of them: it reads ahead in a second thread. And once
-    with a coupon database in a new file, every slice durable before the report.
-    """
-    from bench import ours_replay
+    what: str
+    why: str
 
-    path = BUILD / f"gtp-{packets}.pcap"
-    if not path.exists():
-        part = path.with_suffix(".part")
-        capture.write(part, packets)
-        part.rename(path)
-    runners: dict[str, Runner] = {
-        OURS: lambda: ours_replay.replay(path, cores),
-        f"{OURS}/1 core": lambda: ours_replay.replay(path, {min(cores)}),
-        f"{OURS}/file": lambda: ours_replay.replay(path, cores, durable=True),
-    }
-    with ExitStack() as stack:
-        for name in ("pcap_read", "pcap_gtp"):
-            if Peer.built(name):
-                runners[name] = stack.enter_context(Peer(name, path))
-        if Peer.built("file_read"):
-            runners["file_read"] = stack.enter_context(Peer("file_read", path, packets))
-        found = rounds.take_turns("replay", packets, runners, count)
-    _agree(found)
+
+class Apart(NamedTuple):
+    """A section with figures of another kind: its own document, and what prints it as a table."""
+
+    document: dict[str, Any]
+    show: Callable[[], None]
+
+
+@dataclass
+class Result:
+    """All that was measured, and on what."""
+
+    options: Options
+    rows: list[Row] = field(default_factory=list)
+    apart: dict[str, Apart] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    machine: dict[str, object] = field(default_factory=machine.facts)
+    load: list[float] = field(default_factory=lambda: [machine.load()])
+    """processes that wanted to run, before and after"""
+
+
+def run(options: Options, say: Say = lambda _: None) -> Result:
+    """Measure; `say` is told what is at work. PktollError where something fails that should not."""
+    options = options.checked()
+    places.make(BUILD)
+    found = Result(options)
+    usable = places.usable_cores()
+    ask = [n for n in options.cores if n == 1 or n <= len(usable)]
+    if len(ask) < len(options.cores):
+        found.left_out.append(LeftOut("2 cores", "this process may use one only"))
+    for name in options.sections:
+        for said in STEPS[name](found, usable, ask or [1]):
+            say(said)
+    found.load.append(machine.load())
     return found
 
 
-def exempt(packets: int, count: int) -> list[Row]:
-    """The engine with exempt lists of no, 100 and 10 000 prefixes, at growing shares of exempt packets."""
+Step = Callable[[Result, list[int], list[int]], Iterator[str]]
+"""measures a section into a result; says what it is at before each part of it"""
+
+
+def _build(found: Result, names: list[str]) -> None:
+    lacking = built.build(names)
+    found.left_out += [LeftOut(name, why) for name, why in lacking.items()]
+
+
+def _meter(found: Result, usable: list[int], ask: list[int]) -> Iterator[str]:
+    options = found.options
+    yield "meter: building the programs in C"
+    _build(found, list(metering.PEERS.values()))
+    packets = min(metering.PACKETS, options.packets or metering.PACKETS)
+    for sims in options.sims:
+        for choice in options.choices:
+            for sizes in options.sizes:
+                yield f"meter: {sims} SIMs, {choice}, {sizes}"
+                case = Case(sims, choice, sizes)
+                found.rows += metering.measure(case, packets, options.rounds, usable, ask)
+
+
+def _exempt(found: Result, usable: list[int], _: list[int]) -> Iterator[str]:
     from bench import ours_exempt
 
-    found = []
+    packets = min(metering.PACKETS, found.options.packets or metering.PACKETS)
     for percent in EXEMPT_PERCENTS:
-        rounds_of = {
-            f"{entries} entries": ours_exempt.prepare(entries, packets, percent / 100)
-            for entries in EXEMPT_ENTRIES
-        }
-        runners: dict[str, Runner] = {
-            OURS if name == f"{EXEMPT_ENTRIES[-1]} entries" else name: _runner(one, packets)
-            for name, one in rounds_of.items()
-        }
-        found += rounds.take_turns("exempt", percent, runners, count)
-    return found
+        yield f"exempt: {percent} % of the packets"
+        with places.on_cores(usable[:1]):
+            runners = {
+                OURS if entries == EXEMPT_ENTRIES[-1] else f"{entries} entries": _one(
+                    ours_exempt.prepare(entries, packets, percent / 100), packets
+                )
+                for entries in EXEMPT_ENTRIES
+            }
+            found.rows += rounds.take_turns("exempt", percent, runners, found.options.rounds)
 
 
-def _runner(one_round: Callable[[], float], packets: int) -> Runner:
+def _one(one_round: Callable[[], float], packets: int) -> Runner:
     return lambda: Round(one_round(), packets)
 
 
-def _agree(found: list[Row]) -> None:
-    """Two programs that look into GTP-U must have seen the same packets and bytes."""
-    seen = {row.name: row.rounds[0][1:] for row in found if row.name in (OURS, "pcap_gtp")}
-    if len(set(seen.values())) > 1:
-        raise SystemExit(f"bench: packets and inner bytes differ: {seen}")
+def _replay(found: Result, usable: list[int], ask: list[int]) -> Iterator[str]:
+    options = found.options
+    yield "replay: building the programs in C"
+    _build(found, list(replaying.PEERS))
+    for sizes in options.sizes:
+        packets = options.packets or replaying.packets_for(sizes)
+        yield f"replay: {packets} packets, {sizes}"
+        path = replaying.written(packets, options.capture_sims, sizes)
+        found.rows += replaying.replay(path, packets, sizes, options.counts(), usable, ask)
 
 
-def as_json(found: list[Row], core: int | None) -> dict[str, object]:
-    """One document: what ran where, every round, and our ratio to each peer."""
-    rows = []
-    for row in found:
-        ours = next(r for r in found if r[:2] == row[:2] and r.name == OURS)
-        entry: dict[str, object] = {
-            "section": row.section,
-            "size": row.size,
-            "name": row.name,
-            "ns_per_packet": rounds.summary(row.ns()),
-            "rounds_ns": [round(ns, 3) for ns in row.ns()],
-        }
-        if row.name != OURS:
-            entry["times_as_fast"] = rounds.times_as_fast(ours, row)
-        rows.append(entry)
-    machine = {"machine": platform.machine(), "python": platform.python_version(), "core": core}
-    return {"schema": SCHEMA, "machine": machine, "rows": rows}
-
-
-def print_table(found: list[Row]) -> None:
-    """A table for people: ns per packet, and how many times as fast as each peer we are."""
-    heading = f"{'':7} {'size':>10}  {'':10} {'ns/packet':>9} {'min':>8} {'max':>8}  pktoll is"
-    print(heading)
-    for row in found:
-        ns = rounds.summary(row.ns())
-        line = f"{row.section:7} {row.size:>10}  {row.name:10}"
-        line += f" {ns['median']:9.2f} {ns['min']:8.2f} {ns['max']:8.2f}"
-        if row.name != OURS:
-            ours = next(r for r in found if r[:2] == row[:2] and r.name == OURS)
-            ratio = rounds.times_as_fast(ours, row)
-            line += f"  {ratio['median']:.2f} times as fast"
-            line += f" ({ratio['min']:.2f} to {ratio['max']:.2f})"
-        print(line)
-
-
-SECTIONS = ("meter", "exempt", "replay", "gen")
-APART = {"grants": "bench.grants", "service": "bench.embedding", "live": "bench.live"}
-"""sections that measure and print by themselves"""
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="pktoll beside programs in C")
-    parser.add_argument(
-        "sections",
-        nargs="*",
-        help="meter, exempt, replay (all three without any), gen, grants, service, live",
-    )
-    parser.add_argument("--rounds", type=int, default=7, help="rounds that are kept (default 7)")
-    parser.add_argument("--sims", type=int, nargs="+", default=list(SIMS), help="for meter")
-    parser.add_argument("--packets", type=int, default=capture.PACKETS, help="for replay")
-    parser.add_argument(
-        "--pool", metavar="URL", help="for grants: a PostgreSQL database beside SQLite"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    parser.add_argument("--smoke", action="store_true", help="tiny: only shows that all of it runs")
-    options = parser.parse_args(arguments)
-    options.sections = options.sections or ["meter", "exempt", "replay"]
-    if unknown := set(options.sections) - {*SECTIONS, *APART}:
-        parser.error(
-            f"no section {', '.join(sorted(unknown))}; there are: {', '.join((*SECTIONS, *APART))}"
+def _programs(found: Result, usable: list[int], ask: list[int]) -> Iterator[str]:
+    options = found.options
+    for one in programs.PROGRAMS:
+        if why := one.missing():
+            found.left_out.append(LeftOut(one.name, why))
+    for sizes in options.sizes:
+        packets = options.packets or replaying.packets_for(sizes)
+        yield f"programs: {packets} packets, {sizes}"
+        found.rows += replaying.beside_programs(
+            replaying.captures(packets, options.capture_sims, sizes),
+            sizes,
+            options.counts(),
+            usable,
+            ask,
         )
-    return options
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    options = _options(arguments)
-    meter_packets = METER_PACKETS
-    if options.smoke:
-        options.rounds, options.sims, options.packets = 2, [1_000, 100_000], 20_000
-        meter_packets = 1 << 15
-    BUILD.mkdir(exist_ok=True)
-    if "grants" in options.sections:
-        grants.main(options.pool, options.rounds, options.smoke, options.json)
-    for name in ("service", "live"):
-        if name in options.sections:
-            module = importlib.import_module(APART[name])
-            module.main(options.rounds, options.smoke, options.json)
-    if not set(options.sections) - APART.keys():
-        return
-    subprocess.run([str(Path(__file__).with_name("build.sh"))], check=True)
-    cores = os.sched_getaffinity(0)
-    core = rounds.pin()
-    found: list[Row] = []
-    if "meter" in options.sections:
-        for sims in options.sims:
-            print(f"bench: meter, {sims} SIMs ...", file=sys.stderr)
-            found += meter(sims, meter_packets, options.rounds)
-    if "exempt" in options.sections:
-        print("bench: exempt lists ...", file=sys.stderr)
-        found += exempt(meter_packets, options.rounds)
-    if "replay" in options.sections:
-        print(f"bench: replay, {options.packets} packets ...", file=sys.stderr)
-        found += replay(options.packets, options.rounds, cores)
-    if "gen" in options.sections:
-        from bench import ours_gen
+def _gen(found: Result, usable: list[int], _: list[int]) -> Iterator[str]:
+    from bench import ours_gen
 
-        print("bench: gen ...", file=sys.stderr)
-        packets_max = options.packets if options.smoke else None
-        found += ours_gen.measure(packets_max, options.rounds, cores)
-    if options.json:
-        print(json.dumps(as_json(found, core), indent=2))
+    yield "gen: the busy cell"
+    cores = set(usable)
+    found.rows += ours_gen.measure(found.options.packets or None, found.options.rounds, cores)
+
+
+def _grants(found: Result, _: list[int], __: list[int]) -> Iterator[str]:
+    from bench import grants
+
+    yield "grants: slices from a coupon database"
+    options = found.options
+    rows = grants.gather(options.pool, options.rounds, options.quick)
+    found.apart["grants"] = Apart(grants.as_json(rows), lambda: grants.print_table(rows))
+
+
+def _service(found: Result, _: list[int], __: list[int]) -> Iterator[str]:
+    from bench import embedding
+
+    yield "service: kernels, Python API and ZeroMQ"
+    options = found.options
+    packets = min(embedding.PACKETS, options.packets or embedding.PACKETS)
+    rows = embedding.measure(packets, max(2, options.rounds))
+    found.apart["service"] = Apart(embedding.as_json(rows), lambda: embedding.print_table(rows))
+
+
+def _live(found: Result, _: list[int], __: list[int]) -> Iterator[str]:
+    from bench import live
+
+    yield "live: gateways under load"
+    rows = live.gather(found.options.rounds, found.options.quick)
+    if isinstance(rows, str):
+        found.left_out.append(LeftOut("live", rows))
     else:
-        print_table(found)
+        found.apart["live"] = Apart(live.as_json(rows), lambda: live.print_table(rows))
+
+
+STEPS: dict[str, Step] = {
+    "meter": _meter,
+    "exempt": _exempt,
+    "replay": _replay,
+    "programs": _programs,
+    "gen": _gen,
+    "grants": _grants,
+    "service": _service,
+    "live": _live,
+}
 
 
 if __name__ == "__main__":
-    main()
+    from engine.cli.main import main
+
+    os.environ.setdefault("PYTHONPATH", str(places.HERE.parent))
+    main(["bench", *sys.argv[1:]])

@@ -45,6 +45,7 @@ COMMANDS = {
         "An engine for other programs over ZeroMQ and msgpack; keys for it.",
     ),
     "config": ("engine.cli.config", "Check, describe and show configurations."),
+    "bench": ("engine.cli.bench", "Measure pktoll and its peers on this machine, side by side."),
     "doctor": ("engine.cli.doctor", "Look at what this machine has, and compile the kernels."),
 }
 

@@ -32,6 +32,7 @@ PLANTED = [
     ("sim", "gateway_sim/planted.py", "import engine.pool"),
     ("sim", "gateway_sim/planted.py", "import engine.config"),
     ("engine", "engine/cli/planted.py", "import gateway_sim"),
+    ("bench", "engine/replay/planted.py", "import bench"),
 ]
 
 
