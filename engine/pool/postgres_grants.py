@@ -1,12 +1,14 @@
 """Slices on PostgreSQL: one statement each, handed out once for a request."""
 
+from collections.abc import Sequence
+
 from engine.errors import PoolError
 from engine.pool import postgres_statements as sql
 from engine.pool.bounds import checked_text, checked_time
 from engine.pool.postgres import Row
 from engine.pool.postgres_session import Session
 from engine.pool.refusals import check_repeated, removed
-from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, SliceState
+from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, Request, SliceState
 from engine.units import SLICE_BYTES_MAX
 
 NOTHING = Grant(0, 0)
@@ -30,6 +32,10 @@ class Grants(Session):
         grant = self.call(lambda again: self._grant(said))
         self.now_ns = max(self.now_ns, now_ns)
         return grant
+
+    def grant_all(self, requests: Sequence[Request]) -> list[Grant]:
+        """Hand out many slices, one statement each. See `CouponStore.grant_all`."""
+        return [self.grant(*request) for request in requests]
 
     def _grant(self, said: dict[str, object]) -> Grant:
         row = self.db.run(sql.GRANT, said)[0]

@@ -32,6 +32,15 @@ class Grant(NamedTuple):
     granted_bytes: int
 
 
+class Request(NamedTuple):
+    """A slice that is asked for: see `CouponStore.grant`."""
+
+    request_id: str
+    contract: str
+    line: str
+    now_ns: int
+
+
 class Credit(NamedTuple):
     """A coupon to be added: see `CouponStore.credit`."""
 

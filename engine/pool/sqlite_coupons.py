@@ -83,21 +83,17 @@ class Coupons(Session):
 
     def _add_coupons(self, new: list[Credit], contract_ids: dict[str, int]) -> None:
         """Coupons and their entries, and contracts that are new, in a few statements."""
-        for credit in new:
-            if credit.contract not in contract_ids:
-                self.db.run(sql.ADD_CONTRACT, credit.contract)
-                contract_ids[credit.contract] = self.db.last_id()
-        coupon_id = self.db.value(sql.NEXT_COUPON)
-        rows, entries = [], []
-        for credit in new:
+        self.add_contracts(contract_ids, (credit.contract for credit in new))
+        rows = [
+            (name, contract_ids[contract], kind, from_ns, until_ns, amount, amount, None)
+            for name, contract, kind, amount, from_ns, until_ns in new
+        ]
+        entries = []
+        for coupon_id, credit in zip(self.db.insert(sql.ADD_COUPONS, rows), new, strict=True):
             name, contract, kind, amount, from_ns, until_ns = credit
-            owner = contract_ids[contract]
-            rows.append((coupon_id, name, owner, kind, from_ns, until_ns, amount, None))
             detail = journal.credit_detail(kind, until_ns, name)
             said = (journal.CREDIT, contract, None, coupon_id, None, amount, from_ns, detail)
             entries.append((self.run_id, *said))
-            coupon_id += 1
-        self.db.run_many(sql.ADD_COUPON, rows)
         self.journal.write_all(entries)
 
     def _contract(self, contract: str) -> tuple[int, int | None] | None:
@@ -121,8 +117,8 @@ class Coupons(Session):
     ) -> None:
         """One coupon and its entry. `owner`: key and code of the contract."""
         contract_id, contract = owner
-        self.db.run(sql.ADD_COUPON, None, credit_id, contract_id, kind, *good, amount, purchase_id)
-        coupon_id = self.db.last_id()
+        row = (credit_id, contract_id, kind, *good, amount, amount, purchase_id)
+        (coupon_id,) = self.db.insert(sql.ADD_COUPONS, [row])
         detail = journal.credit_detail(kind, good[1], credit_id)
         self.journal.write(
             journal.CREDIT, contract, amount, good[0], coupon_id=coupon_id, detail=detail

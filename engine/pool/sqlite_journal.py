@@ -28,8 +28,11 @@ SERVICE_STATES = ("suspended", "in service")
 _INSERT = """
     INSERT INTO journal (journal_id, run_id, kind, contract, line, coupon_id, slice_id, bytes, at_ns,
                          detail, check_sum)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_ROWS_KEPT = 4096
+"""rows that may be unwritten"""
+_SUMMED = "\n".join(["%s"] * 9)
+"""a row, from `run_id` to `detail`, as `check_sum` has it"""
 # Close enough to when the last run ended: these times tell people, they decide nothing.
 _LAST = "SELECT journal_id, at_ns FROM journal ORDER BY journal_id DESC LIMIT 1"
 
@@ -61,6 +64,7 @@ class Journal:
         """(after, through) numbers that others wrote and that nobody has asked for yet"""
         self._next_id = self.known_id + 1
         self._newest = self.own
+        self._unwritten: list[tuple[Value, ...]] = []
 
     def opened(self, last_id: int) -> None:
         """A transaction of ours begins behind row `last_id`."""
@@ -69,6 +73,7 @@ class Journal:
         self.known_id = last_id
         self._next_id = last_id + 1
         self._newest = self.own
+        self._unwritten.clear()  # of a transaction that was taken back
 
     def committed(self) -> None:
         """The transaction is durable, and its rows with it."""
@@ -89,27 +94,29 @@ class Journal:
         run_id: int | None = None,
     ) -> None:
         """Add one row; without `at_ns` it bears the latest time seen, without `run_id` our run."""
-        columns = (
-            self.run_id if run_id is None else run_id,
-            kind,
-            contract,
-            line,
-            coupon_id,
-            slice_id,
-            amount_bytes,
-            self.now_ns if at_ns is None else at_ns,
-            detail,
-        )
-        self._newest = (self._next_id, check_sum(*columns))
-        self._db.run(_INSERT, self._next_id, *columns, self._newest[1])
-        self._next_id += 1
+        run_id = self.run_id if run_id is None else run_id
+        at_ns = self.now_ns if at_ns is None else at_ns
+        said = (contract, line, coupon_id, slice_id, amount_bytes, at_ns, detail)
+        self.write_all([(run_id, kind, *said)])
 
     def write_all(self, rows: Sequence[tuple[Value, ...]]) -> None:
-        """Add many rows at once: columns `run_id` to `detail` of the table, in its order."""
-        first = self._next_id
-        sums = [check_sum(*row) for row in rows]
-        if rows:
-            numbered = zip(count(first), rows, sums, strict=False)
-            self._db.run_many(_INSERT, ((n, *row, total) for n, row, total in numbered))
-            self._next_id = first + len(rows)
-            self._newest = (self._next_id - 1, sums[-1])
+        """Add many rows at once: columns `run_id` to `detail` of the table, in its order.
+
+        They are in the table once `put_down` was called, which the end of the transaction does.
+        """
+        self._unwritten += rows
+        if len(self._unwritten) >= _ROWS_KEPT:
+            self.put_down()
+
+    def put_down(self) -> None:
+        """Write what is still unwritten: many rows take a third of the time that one by one they would."""
+        rows = self._unwritten
+        if not rows:
+            return
+        sums = [crc32((_SUMMED % row).encode()) for row in rows]
+        numbers = count(self._next_id)
+        numbered = [(n, *row, total) for n, row, total in zip(numbers, rows, sums, strict=False)]
+        self._db.insert(_INSERT, numbered)
+        self._next_id += len(rows)
+        self._newest = (self._next_id - 1, sums[-1])
+        rows.clear()

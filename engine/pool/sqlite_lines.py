@@ -101,39 +101,43 @@ class Lines(Session):
         if not new:
             return
         contracts = self._contract_ids([contract for contract, _, _ in new])
-        line_id, slice_id = self.db.run(sql.NEXT_IDS)[0]
-        lines, openings, entries = [], [], []
+        run_id = self.run_id
+        lines = [(line, contracts[contract], run_id, balance, 1) for contract, line, balance in new]
+        line_ids = self.db.insert(sql.ADD_LINES, lines)
+        openings = [
+            (line_id, run_id, "opening", balance)
+            for line_id, (_, _, balance) in zip(line_ids, new, strict=True)
+            if balance
+        ]
+        slice_ids = iter(self.db.insert(sql.ADD_OPENINGS, openings))
+        entries = []
         for contract, line, balance in new:
-            lines.append((line_id, line, contracts[contract], self.run_id, balance))
-            opening = None
-            if balance:
-                opening = slice_id
-                openings.append((slice_id, line_id, self.run_id, balance))
-                slice_id += 1
+            opening = next(slice_ids) if balance else None
             said = (journal.OPEN, contract, line, None, opening, balance, self.journal.now_ns, "")
-            entries.append((self.run_id, *said))
-            line_id += 1
-        self.db.run_many(sql.ADD_LINE, lines)
-        self.db.run_many(sql.ADD_OPENING, openings)
+            entries.append((run_id, *said))
         self.journal.write_all(entries)
 
     def _contract_ids(self, codes: list[str]) -> dict[str, int]:
         """Keys of contracts; those that are new are entered."""
         wanted = list(dict.fromkeys(codes))
         found: dict[str, int] = dict(self.db.run(sql.FIND_CONTRACTS, json.dumps(wanted)))
-        for code in wanted:
-            if code not in found:
-                self.db.run(sql.ADD_CONTRACT, code)
-                found[code] = self.db.last_id()
+        self.add_contracts(found, wanted)
         return found
 
     def opened(self, line: str) -> LineRow:
         """The line's row; PoolError where `open_line` was not called for it in this run."""
         self.require_run()
         rows = self.db.run(sql.FIND_LINE, checked_text("line", line))
-        if not rows or rows[0][4] != self.run_id:
+        return self._checked_open(line, LineRow(*rows[0]) if rows else None)
+
+    def all_opened(self, lines: Sequence[str]) -> dict[str, LineRow]:
+        """`opened` for many lines at once, by code."""
+        known = self._known(lines)
+        return {line: self._checked_open(line, known.get(line)) for line in lines}
+
+    def _checked_open(self, line: str, row: LineRow | None) -> LineRow:
+        if row is None or row.run_id != self.run_id:
             raise PoolError(f"line {line}: not opened in this run; call open_line first")
-        row = LineRow(*rows[0])
         if row.removed_ns is not None:
             raise removed(line)
         return row
@@ -194,17 +198,14 @@ class Lines(Session):
         with self.atomic:
             rows = self._known(reports)
             more = {line: self._more(line, rows.get(line), reports[line]) for line in reports}
-            closed = []
-            for line, amount in more.items():
-                row = rows[line]
-                if amount:
-                    self._use(row, amount)
-                    self.db.run(
-                        sql.REPORT, row.reported_bytes + amount, int(not final), row.line_id
-                    )
-                elif final and row.is_open:
-                    closed.append((row.reported_bytes, int(not final), row.line_id))
-            self.db.run_many(sql.REPORT, closed)
+            self._use([(rows[line], amount) for line, amount in more.items() if amount])
+            stays_open = int(not final)
+            booked = [
+                (rows[line].reported_bytes + amount, stays_open, rows[line].line_id)
+                for line, amount in more.items()
+                if amount or (final and rows[line].is_open)
+            ]
+            self.db.run_many(sql.REPORT, booked)
 
     def _more(self, line: str, row: LineRow | None, used: int) -> int:
         """Bytes that are now to be booked as used; PoolError for a report that is refused."""
@@ -223,13 +224,20 @@ class Lines(Session):
             )
         return more
 
-    def _use(self, row: LineRow, more: int) -> None:
-        """Book `more` bytes as used, the oldest on the SIM first."""
-        entries = []
-        for slice_id, taken in sqlite_run.oldest(self.db, row.line_id, more):
-            self.db.run(sql.USE, taken, slice_id)
-            said = (journal.USED, row.contract, row.code, None, slice_id, taken)
-            entries.append((self.run_id, *said, self.journal.now_ns, ""))
+    def _use(self, more: list[tuple[LineRow, int]]) -> None:
+        """Book so many bytes of lines as used, the oldest on each SIM first."""
+        line_ids = [row.line_id for row, _ in more]
+        held: dict[int, list[tuple[int, int]]] = {line_id: [] for line_id in line_ids}
+        for line_id, slice_id, left in self.db.run(sql.HELD_BY, json.dumps(line_ids)):
+            held[line_id].append((slice_id, left))
+        used, entries = [], []
+        for row, amount in more:
+            mine = sorted(held[row.line_id])
+            for slice_id, taken in sqlite_run.oldest(self.db.where, row.line_id, mine, amount):
+                used.append((taken, slice_id))
+                said = (journal.USED, row.contract, row.code, None, slice_id, taken)
+                entries.append((self.run_id, *said, self.journal.now_ns, ""))
+        self.db.run_many(sql.USE, used)
         self.journal.write_all(entries)
 
     def remove_line(self, line: str, at_ns: int) -> int:
@@ -250,7 +258,7 @@ class Lines(Session):
 
     def _remove(self, row: LineRow, at_ns: int) -> None:
         """Book what the SIM holds as used by removal, and the removal itself."""
-        for slice_id, taken in sqlite_run.oldest(self.db, row.line_id, row.on_sim_bytes):
+        for slice_id, taken in sqlite_run.held(self.db, row.line_id, row.on_sim_bytes):
             self.db.run(sql.USE, taken, slice_id)
             self.journal.write(
                 journal.REMOVE, row.contract, taken, at_ns, line=row.code, slice_id=slice_id

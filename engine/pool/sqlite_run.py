@@ -6,11 +6,12 @@ that is over), what is certain is booked as used, what lies between that and the
 named, never silently dropped. The rest stays on the SIM. Who was never marked may have used all.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from engine.errors import PoolError
 from engine.pool import sqlite_statements as sql
-from engine.pool.sqlite import Database
+from engine.pool.sqlite import Database, Row
 from engine.pool.sqlite_journal import REFUND, UNCERTAIN, USED, Journal
 
 
@@ -74,7 +75,7 @@ def recover(db: Database, journal: Journal, run_id: int, uncertain: str, reason:
 
 def spend(db: Database, journal: Journal, run_id: int, line: OpenLine, used_bytes: int) -> None:
     """Book bytes of a line as used in a run, the oldest on the SIM first."""
-    for slice_id, taken in oldest(db, line.line_id, used_bytes):
+    for slice_id, taken in held(db, line.line_id, used_bytes):
         db.run(sql.USE, taken, slice_id)
         journal.write(USED, line.contract, taken, line=line.code, slice_id=slice_id, run_id=run_id)
 
@@ -83,7 +84,7 @@ def _book_uncertain(
     db: Database, journal: Journal, run_id: int, line: OpenLine, amount: int
 ) -> list[tuple[int, int]]:
     """Book what may have been used as uncertain; (slice, bytes) of it."""
-    booked = oldest(db, line.line_id, amount)
+    booked = held(db, line.line_id, amount)
     for slice_id, taken in booked:
         db.run(sql.BOOK_UNCERTAIN, taken, slice_id)
         journal.write(
@@ -105,17 +106,23 @@ def _refund(
         )
 
 
-def oldest(db: Database, line_id: int, amount: int) -> list[tuple[int, int]]:
+def held(db: Database, line_id: int, amount: int) -> list[tuple[int, int]]:
     """(slice, bytes) that make up `amount` of what the SIM holds, the oldest first."""
+    slices = db.run(sql.HELD, line_id) if amount else []
+    return oldest(db.where, line_id, slices, amount)
+
+
+def oldest(where: str, line_id: int, slices: Iterable[Row], amount: int) -> list[tuple[int, int]]:
+    """(slice, bytes) that make up `amount`, of (slice, bytes on the SIM) from the oldest on."""
     taken = []
-    for slice_id, left in db.run(sql.HELD, line_id) if amount else []:
+    for slice_id, left in slices if amount else ():
         taken.append((slice_id, min(left, amount)))
         amount -= taken[-1][1]
         if not amount:
             return taken
     if amount:
         raise PoolError(
-            f"{db.where}: slices of line {line_id} hold {amount} bytes less than the line's row says;"
+            f"{where}: slices of line {line_id} hold {amount} bytes less than the line's row says;"
             " run `pktoll pool audit`"
         )
     return taken

@@ -6,6 +6,7 @@ until the transaction ends.
 """
 
 import re
+from collections.abc import Iterable
 from types import TracebackType
 
 from engine import clock
@@ -86,6 +87,7 @@ class Session:
         run_id, journal, found = sqlite_run.start(
             self.db, options.gateway, options.uncertain, lease
         )
+        journal.put_down()
         self.db.commit()
         journal.committed()
         self.recovered += found
@@ -130,6 +132,7 @@ class Session:
 
     def leave(self) -> None:
         """Make the transaction durable."""
+        self.journal.put_down()
         self.db.commit()
         self.journal.committed()
 
@@ -219,6 +222,12 @@ class Session:
         except BaseException:
             self.db.rollback()
             raise
+
+    def add_contracts(self, known: dict[str, int], codes: Iterable[str]) -> None:
+        """Enter those of the contracts that are not among `known`, keys by code, and add them there."""
+        new = [code for code in dict.fromkeys(codes) if code not in known]
+        ids = self.db.insert(sql.ADD_CONTRACTS, [(code,) for code in new])
+        known.update(zip(new, ids, strict=True))
 
     def require_run(self) -> None:
         """PoolError for operators: only a gateway holds lines and slices."""

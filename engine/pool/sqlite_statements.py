@@ -31,7 +31,7 @@ FIND_CONTRACT = "SELECT contract_id, closed_ns FROM contract WHERE code = ?"
 FIND_CONTRACTS = """
     SELECT c.code, c.contract_id FROM json_each(?) j CROSS JOIN contract c ON c.code = j.value
 """
-ADD_CONTRACT = "INSERT INTO contract (code) VALUES (?)"
+ADD_CONTRACTS = "INSERT INTO contract (code)"
 FIND_CREDITS = """
     SELECT p.credit_id, c.code, p.kind, p.credited_bytes, p.credited_ns, p.expires_ns
     FROM json_each(?) j CROSS JOIN coupon p ON p.credit_id = j.value
@@ -42,12 +42,10 @@ CONTRACT_SUMS = """
            (SELECT coalesce(sum(credited_bytes), 0) FROM coupon p WHERE p.contract_id = c.contract_id)
     FROM json_each(?) j CROSS JOIN contract c ON c.code = j.value
 """
-NEXT_COUPON = "SELECT coalesce(max(coupon_id), 0) + 1 FROM coupon"
 CREDITED = "SELECT coalesce(sum(credited_bytes), 0) FROM coupon WHERE contract_id = ?"
-ADD_COUPON = """
-    INSERT INTO coupon (coupon_id, credit_id, contract_id, kind, credited_ns, expires_ns,
-                        credited_bytes, in_database_bytes, purchase_id)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)
+ADD_COUPONS = """
+    INSERT INTO coupon (credit_id, contract_id, kind, credited_ns, expires_ns, credited_bytes,
+                        in_database_bytes, purchase_id)
 """
 FIND_PURCHASE = """
     SELECT c.code, u.coupons FROM purchase u JOIN contract c ON c.contract_id = u.contract_id
@@ -89,23 +87,17 @@ FIND_LINE = f"""{_LINE_ROW}
     FROM line l JOIN contract c ON c.contract_id = l.contract_id JOIN run r ON r.run_id = l.run_id
     WHERE l.code = ?
 """
+FIND_LINE_ASKING = f"""
+    SELECT (SELECT s.slice_id FROM slice s WHERE s.request_id = ?1), asking.*
+    FROM ({FIND_LINE.replace("= ?", "= ?2")}) asking
+"""
 FIND_STATES = """
     SELECT l.code, l.removed_ns, l.line_id, c.code, l.coupon_on, l.in_service
     FROM json_each(?) j CROSS JOIN line l ON l.code = j.value
     JOIN contract c ON c.contract_id = l.contract_id
 """
-NEXT_IDS = """
-    SELECT (SELECT coalesce(max(line_id), 0) + 1 FROM line),
-           (SELECT coalesce(max(slice_id), 0) + 1 FROM slice)
-"""
-ADD_LINE = """
-    INSERT INTO line (line_id, code, contract_id, run_id, held_bytes, is_open)
-    VALUES (?, ?, ?, ?, ?, 1)
-"""
-ADD_OPENING = """
-    INSERT INTO slice (slice_id, line_id, run_id, kind, granted_bytes)
-    VALUES (?, ?, ?, 'opening', ?)
-"""
+ADD_LINES = "INSERT INTO line (code, contract_id, run_id, held_bytes, is_open)"
+ADD_OPENINGS = "INSERT INTO slice (line_id, run_id, kind, granted_bytes)"
 TAKE_LINE = """
     UPDATE line SET run_id = ?, is_open = 1, held_bytes = held_bytes - reported_bytes,
                     reported_bytes = 0, marked_used_bytes = 0, mark_bytes = NULL,
@@ -122,6 +114,11 @@ MARK = """
 HELD = """
     SELECT slice_id, granted_bytes - used_bytes - uncertain_bytes FROM slice
     WHERE line_id = ? AND used_bytes + uncertain_bytes < granted_bytes ORDER BY slice_id
+"""
+HELD_BY = """
+    SELECT s.line_id, s.slice_id, s.granted_bytes - s.used_bytes - s.uncertain_bytes
+    FROM json_each(?) j CROSS JOIN slice s ON s.line_id = j.value
+    WHERE s.used_bytes + s.uncertain_bytes < s.granted_bytes
 """
 USE = "UPDATE slice SET used_bytes = used_bytes + ? WHERE slice_id = ?"
 BOOK_UNCERTAIN = "UPDATE slice SET uncertain_bytes = uncertain_bytes + ? WHERE slice_id = ?"
@@ -157,27 +154,28 @@ LINES_OF_CONTRACT = LINES.replace(
 
 # -- grants and expiry
 
-FIND_REQUEST = """
-    SELECT s.slice_id, s.granted_bytes, s.run_id, l.code, c.code,
+FIND_REQUESTS = """
+    SELECT s.request_id, s.slice_id, s.granted_bytes, s.run_id, l.code, c.code,
            s.run_id = l.run_id AND s.slice_id >= l.first_slice_id
-    FROM slice s JOIN line l ON l.line_id = s.line_id
-    JOIN contract c ON c.contract_id = l.contract_id WHERE s.request_id = ?
+    FROM json_each(?) j CROSS JOIN slice s ON s.request_id = j.value
+    JOIN line l ON l.line_id = s.line_id JOIN contract c ON c.contract_id = l.contract_id
 """
-# C5; `kind` orders bundle before topup. The index coupon_in_use gives this order without a sort.
-GOOD_COUPONS = """
-    SELECT coupon_id, in_database_bytes FROM coupon
-    WHERE contract_id = ? AND in_database_bytes > 0 AND expires_ns > ? AND credited_ns <= ?
-    ORDER BY expires_ns, kind, credited_ns, coupon_id
+# With what the order of use goes by (C5).
+COUPONS_LEFT = """
+    SELECT p.contract_id, p.expires_ns, p.kind, p.credited_ns, p.coupon_id, p.in_database_bytes
+    FROM json_each(?) j CROSS JOIN coupon p ON p.contract_id = j.value
+    WHERE p.in_database_bytes > 0
 """
-ADD_SLICE = """
-    INSERT INTO slice (request_id, line_id, run_id, kind, granted_bytes)
-    VALUES (?, ?, ?, 'coupon', ?)
+COUPONS_LEFT_OF = """
+    SELECT p.contract_id, p.expires_ns, p.kind, p.credited_ns, p.coupon_id, p.in_database_bytes
+    FROM coupon p WHERE p.contract_id = ? AND p.in_database_bytes > 0
 """
+ADD_SLICES = "INSERT INTO slice (request_id, line_id, run_id, kind, granted_bytes)"
 TAKE = """
     UPDATE coupon SET in_database_bytes = in_database_bytes - ?1, granted_bytes = granted_bytes + ?1
     WHERE coupon_id = ?2
 """
-ADD_PART = "INSERT INTO slice_part (slice_id, coupon_id, bytes) VALUES (?, ?, ?)"
+ADD_PARTS = "INSERT INTO slice_part (slice_id, coupon_id, bytes)"
 EXPIRED = """
     SELECT p.coupon_id, p.in_database_bytes, c.code
     FROM coupon p JOIN contract c ON c.contract_id = p.contract_id

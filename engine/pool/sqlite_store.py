@@ -20,6 +20,8 @@ class SqliteStore(Coupons, Grants, States, Book):
 
     def audit(self) -> list[str]:
         """One line per broken invariant, naming the row (G6); [] when the books agree."""
+        if self.db.in_transaction:
+            self.journal.put_down()
         return sqlite_audit.audit(self.db, self.run_id)
 
     def settings(self) -> dict[str, str]:

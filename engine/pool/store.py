@@ -32,6 +32,7 @@ from engine.pool.records import (
     LineNews,
     Notice,
     Purchase,
+    Request,
     SliceState,
     StoreOptions,
     UsageRow,
@@ -59,6 +60,7 @@ __all__ = [
     "LineNews",
     "Notice",
     "Purchase",
+    "Request",
     "SliceState",
     "StoreOptions",
     "UsageRow",
@@ -169,6 +171,12 @@ class CouponStore(Protocol):
         the same run gives the same slice (I3). Refused: a request id known with another line or
         contract (F9), one of an earlier run (what its slice held is part of what `open_line`
         returned), a line that was not opened in this run.
+        """
+
+    def grant_all(self, requests: Sequence[Request]) -> list[Grant]:
+        """`grant` for many requests, in their order, in as few statements as the database needs.
+
+        One that is refused raises; those before it may have been granted, and may be asked again.
         """
 
     def mark(self, marks: Sequence[tuple[str, int, int]]) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -341,14 +342,24 @@ def in_statement(name: str, text: str, planted: str) -> Callable[[pytest.MonkeyP
     return plant
 
 
+def in_order_of_use(planted: Callable[[list[Any]], object]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Another order in which coupons are used; of them: expiry, kind, since when, key, bytes."""
+    return lambda patch: patch.setattr(sqlite_grants, "order_of_use", planted)
+
+
+OLDEST = sqlite_run.oldest
 PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "request ids are not looked up": in_statement("FIND_REQUEST", "s.request_id = ?", "0 = ?"),
-    "good for one ns too long": in_statement("GOOD_COUPONS", "expires_ns > ?", "expires_ns >= ?"),
-    "good before it was credited": in_statement("GOOD_COUPONS", "credited_ns <= ?", "? <> 0"),
-    "top-up before bundle": in_statement("GOOD_COUPONS", "kind,", "kind DESC,"),
-    "the younger first": in_statement("GOOD_COUPONS", "kind, credited_ns", "kind, -credited_ns"),
+    "request ids are not looked up": in_statement(
+        "FIND_LINE_ASKING", "s.request_id = ?1", "0 = ?1"
+    ),
+    "good for one ns too long": in_statement("COUPONS_LEFT_OF", "p.expires_ns", "p.expires_ns + 1"),
+    "good before it was credited": in_statement("COUPONS_LEFT_OF", "p.credited_ns", "0"),
+    "top-up before bundle": in_order_of_use(lambda c: (c[0], c[1] < "c", *c[2:4])),
+    "the younger first": in_order_of_use(lambda c: (*c[:2], -c[2], c[3])),
     "expires one ns too late": in_statement("EXPIRED", "expires_ns <= ?", "expires_ns < ?"),
-    "the newest bytes are used first": in_statement("HELD", "BY slice_id", "BY slice_id DESC"),
+    "the newest bytes are used first": lambda patch: patch.setattr(
+        sqlite_run, "oldest", lambda *a: OLDEST(*a[:2], reversed(list(a[2])), a[3])
+    ),
     "final does not close": in_statement("REPORT", "is_open = ?", "is_open = max(?, 1)"),
     "a crash gives back": lambda patch: patch.setattr(sqlite_run, "_book_uncertain", lambda *_: []),
     "a slice above 10 MB": lambda patch: patch.setattr(sqlite_grants, "SLICE_BYTES_MAX", SLICE + 1),

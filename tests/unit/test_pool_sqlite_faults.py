@@ -134,6 +134,8 @@ def test_every_statement_finds_its_rows_by_an_index() -> None:
     statements = {n: v for n, v in vars(sqlite_statements).items() if n.isupper() and n[0] != "_"}
     assert len(statements) > 50
     for name, statement in statements.items():
+        if re.fullmatch(r"INSERT INTO \w+ \([\w, \n]+\)", statement.strip()):
+            continue  # the rows to be added come with the call
         count = len(set(re.findall(r"\?\d+", statement))) or statement.count("?")
         plan = [row[3] for row in database.run(f"EXPLAIN QUERY PLAN {statement}", *["[]"] * count)]
         steps = [step for step in plan if not step.startswith(("SCAN j VIRTUAL", "SCAN CONSTANT"))]
