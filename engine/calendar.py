@@ -6,6 +6,7 @@ of time is half-open: 00:00:00.000000000 JST of the first day already belongs to
 
 import re
 from datetime import date
+from functools import lru_cache
 
 from engine.errors import UsageError
 from engine.units import JST_OFFSET_NS, NS_PER_DAY, NS_PER_S
@@ -17,6 +18,8 @@ YEAR_MAX = 2261
 """whole years whose every instant fits in int64 ns since 1970"""
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_REMEMBERED = 128
+"""days and months whose answers are kept: every new contract asks for the same few"""
 _MONTH_TEXT = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
@@ -45,7 +48,12 @@ def month_number(day: date) -> int:
 
 def month_of(ns: int) -> int:
     """The JST month in which the instant `ns` lies."""
-    return month_number(date.fromordinal(_EPOCH_ORDINAL + day_of(ns)))
+    return _month_of_day(day_of(ns))
+
+
+@lru_cache(_REMEMBERED)
+def _month_of_day(day: int) -> int:
+    return month_number(date.fromordinal(_EPOCH_ORDINAL + day))
 
 
 def first_day(month: int) -> date:
@@ -58,11 +66,13 @@ def days_in_month(month: int) -> int:
     return first_day(month + 1).toordinal() - first_day(month).toordinal()
 
 
+@lru_cache(_REMEMBERED)
 def month_start_ns(month: int) -> int:
     """Instant at which the month begins: 00:00:00.000000000 JST of its first day."""
     return day_start_ns(first_day(month).toordinal() - _EPOCH_ORDINAL)
 
 
+@lru_cache(_REMEMBERED)
 def month_text(month: int) -> str:
     """The month as people write it: "2013-12"."""
     return f"{month // 12:04}-{month % 12 + 1:02}"

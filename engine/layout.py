@@ -259,7 +259,7 @@ TUNNEL = np.dtype(
         ("packets", "i8"),  # G-PDUs seen                                                   M
         ("inner_bytes", "i8"),  # byte, sum of PACKET.length                                M
         ("row", "i4"),  # SIM row, -1 where no session has it
-        ("direction", "i4"),  # UPLINK or DOWNLINK, plus TUNNEL_*
+        ("direction", "i4"),  # UPLINK or DOWNLINK, plus TUNNEL_*                            M
     ]
 )
 
@@ -338,3 +338,61 @@ FRAGMENT = np.dtype(
     ]
 )
 assert FRAGMENT.itemsize == CACHE_LINE
+
+# --- a binary subscriber table: records of the file as they are mapped (docs/subscriber-table.md) --
+
+TABLE_COUPON_ON = 1
+TABLE_IN_SERVICE = 2
+TABLE_PREFIX_FIRST = 4
+"""flags of a line: the switch, in service, and whether its IPv6 prefix stands before its IPv4 address"""
+TABLE_OWN_COUPONS = 1
+TABLE_IPV6 = 2
+"""flags of a contract: it names its coupons (else the plan's bundle); the IPv6 option is booked (O1)"""
+
+TABLE_LINE = np.dtype(
+    [  # digits: two a byte, the first in the upper half, filled with 0xF; months: since 1970-01, plus 1
+        ("code", "<i8", (2,)),  # ASCII, filled with 0
+        ("imsi", "<i8"),  # digits; all ones without
+        ("msisdn", "<i8"),  # digits; all ones without
+        ("iccid", "<i8"),  # the first 16 digits; all ones without
+        ("iccid_rest", "<u4"),  # the others
+        ("ipv4", "<u4"),  # 0 without
+        ("prefix", "<i8"),  # upper half of its IPv6 /64; 0 without
+        ("balance_bytes", "<i8"),
+        ("teid_up", "<u4"),  # 0 without
+        ("teid_down", "<u4"),  # 0 without
+        ("contract", "<u4"),  # index
+        ("gateway", "<u2"),  # index plus 1; 0: any
+        ("ends", "<u2"),  # last month of service; 0 without
+        ("flags", "<u2"),
+        ("spare", "<u2", (3,)),
+    ]
+)
+assert TABLE_LINE.itemsize == 88
+
+TABLE_CONTRACT = np.dtype(
+    [
+        ("code", "<i8", (2,)),
+        ("mio_id", "u1", (12,)),  # ASCII, filled with 0
+        ("first_line", "<u4"),  # its lines stand together, contracts in the order of their lines
+        ("started", "<u4"),  # days since 1970-01-01
+        ("plan", "<u2"),  # index
+        ("lines", "<u2"),
+        ("ends", "<u2"),  # last month of service; 0 without
+        ("next_plan", "<u2"),  # index plus 1; 0 without
+        ("next_since", "<u2"),  # first month of that plan
+        ("flags", "<u2"),
+        ("first_coupon", "<u4"),
+        ("coupons", "<u2"),
+        ("spare", "<u2"),
+    ]
+)
+assert TABLE_CONTRACT.itemsize == 56
+
+TABLE_COUPON = np.dtype(
+    [("bytes", "<i8"), ("expires", "<u2"), ("kind", "<u2"), ("spare", "<u4")]
+)  # expires: the last month in which it is good; kind: 0 bundle, 1 topup
+assert TABLE_COUPON.itemsize == 16
+
+FOUND = np.dtype([("key", "<u4"), ("row", "<i4")])
+"""open addressing, by what `engine.subscribers.table_index` makes of a key; row -1 where free"""

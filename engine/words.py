@@ -22,7 +22,8 @@ CONTROL_TUNNELS = 9
 CONTROL_TUNNELS_OVER = 10
 """out: packets of tunnels beyond STRAYS_MAX, which are not listed one by one"""
 CONTROL_SUBSCRIBED = 11
-"""out: which address of the packet is a new SIM's: 0 the source, 1 the destination"""
+"""out: which address of the packet is a new SIM's: 0 the source, 1 the destination; at STOP_SLEEPER the
+number of the line"""
 CONTROL_PACKETS = 12
 """out: user packets, counted apart from the SIMs' own counters (I6)"""
 CONTROL_BYTES = 13
@@ -44,6 +45,8 @@ CONTROL_ASSUMED = 21
 """in: 1 where sessions are known, and `--ue-net` prefixes only assumed: see datapath.resolve.stray"""
 CONTROL_BOUNDARY_NS = 22
 """in: a packet at or after this time is not looked at yet"""
+CONTROL_SLEEPERS = 23
+"""in: lines of a subscriber table that nothing has named yet"""
 CONTROL_DROPS = 24
 """out: from here packets and bytes dropped, two words a code"""
 CONTROL_CAPS = CONTROL_DROPS + 2 * 64
@@ -64,3 +67,5 @@ STOP_TUNNELS = 4
 """the tunnel table has to grow"""
 STOP_BOUNDARY = 5
 """an event, or the end of a day, comes before the packet"""
+STOP_SLEEPER = 6
+"""a line of a subscriber table has its first packet"""

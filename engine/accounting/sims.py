@@ -40,14 +40,19 @@ class SimTable:
         self, profile: int, flags: int, balance_bytes: int, burst_credit: tuple[int, int]
     ) -> int:
         """A new row with full buckets (`burst_credit`, bit-ns, up and down); returns its index."""
-        self.rows = grown(self.rows, self.count + 1)
-        row = self.rows[self.count]
-        row["profile"] = profile
-        row["flags"] = flags
-        row["balance_bytes"] = balance_bytes
-        row["credit"] = burst_credit
-        self.count += 1
-        return self.count - 1
+        first = self.add_all(1, profile, flags, burst_credit)
+        self.rows[first]["balance_bytes"] = balance_bytes
+        return first
+
+    def add_all(self, count: int, profile: int, flags: int, burst_credit: tuple[int, int]) -> int:
+        """Many new rows with the same values and no balance; returns the first one's index."""
+        first, self.count = self.count, self.count + count
+        self.rows = grown(self.rows, self.count)
+        new = self.rows[first : self.count]
+        new["profile"] = profile
+        new["flags"] = flags
+        new["credit"] = burst_credit
+        return first
 
 
 class SideTables:
@@ -86,10 +91,11 @@ class SideTables:
             at = int(self.rated[at]["next"])
         return sorted(found, key=lambda row: int(row["group"]))
 
-    def charged_bytes(self, sim: Any, direction: int) -> int:
-        """byte; charged to one SIM in one direction."""
-        carried = self.shape[int(sim["side"])]["charged_bytes"][direction]
-        return int(sim["charged"][direction]) % CHARGED_PACKET + int(carried)
+    def charged_bytes(self, sims: Rows, direction: int) -> Rows:
+        """byte; charged to each of `sims`, SIM[n], in one direction: int64[n]."""
+        carried = self.shape["charged_bytes"][sims["side"], direction]
+        total: Rows = sims["charged"][:, direction] % CHARGED_PACKET + carried
+        return total
 
     def carried(self, sims: Rows) -> Rows:
         """int64[n, 3]: bytes charged, slow and exempt of `sims`, SIM[n], both directions added."""
@@ -103,34 +109,43 @@ class SideTables:
             total[:, 2] += usage["exempt_bytes"]
         return total
 
-    def counters(self, sim: Any, direction: int) -> dict[str, int]:
-        """The report's counters C of one SIM and direction: plain integers, packets and bytes."""
-        usage = self.usage[2 * int(sim["side"]) + direction]
-        charged_bytes = self.charged_bytes(sim, direction)
-        parts = {
-            "charged_bytes": charged_bytes,
-            "slow_bytes": int(usage["slow_bytes"]),
-            "exempt_bytes": int(usage["exempt_bytes"]),
-            "free_bytes": int(usage["free_bytes"]),
-        }
-        dropped_bytes = int(usage["dropped_bytes"])
-        return {
-            "packets": (int(sim["charged"][direction]) >> CHARGED_SHIFT) + int(usage["packets"]),
-            "inner_bytes": sum(parts.values()) + dropped_bytes,
-            **parts,
-            "dropped_packets": int(usage["dropped_packets"]),
-            "dropped_bytes": dropped_bytes,
-            "delayed_packets": int(usage["delayed_packets"]),
-            "max_delay_ns": int(usage["max_delay_ns"]),
-        }
+    def counters(self, sims: Rows, direction: int) -> list[dict[str, int]]:
+        """The report's counters C of each of `sims`, SIM[n]: plain integers, packets and bytes."""
+        usage = self.usage[2 * sims["side"].astype(np.int64) + direction]
+        charged_packets = sims["charged"][:, direction] >> CHARGED_SHIFT
+        charged_bytes = self.charged_bytes(sims, direction)
+        inner_bytes = charged_bytes + sum(usage[name] for name in _UNCHARGED)
+        columns = (
+            charged_packets + usage["packets"],
+            inner_bytes,
+            charged_bytes,
+            *(usage[name] for name in _USAGE_FIELDS),
+        )
+        lists = [column.tolist() for column in columns]
+        names = ("packets", "inner_bytes", "charged_bytes", *_USAGE_FIELDS)
+        return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
-def slow_bytes_of(shape: Any, day: int, skip_days: int) -> int:
-    """byte; carried in the slow state in the 3 days of R3's window as seen on JST `day` (R1)."""
-    newest = int(shape["day"])
-    days = range(day - skip_days - 2, day - skip_days + 1)
-    return sum(
-        int(shape["slow_bytes"][d % layout.WINDOW_DAYS])
-        for d in days
-        if newest - layout.WINDOW_DAYS < d <= newest
-    )
+_UNCHARGED = ("slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
+_USAGE_FIELDS = (
+    "slow_bytes",
+    "exempt_bytes",
+    "free_bytes",
+    "dropped_packets",
+    "dropped_bytes",
+    "delayed_packets",
+    "max_delay_ns",
+)
+
+
+def slow_bytes_of(shapes: Rows, day: int, skip_days: int) -> Rows:
+    """byte; what SHAPE rows carried in the slow state in the 3 days of R3's window as seen on JST `day`.
+
+    Takes SHAPE[n] to int64[n], and one row to one number (R1).
+    """
+    newest = shapes["day"]
+    total = np.zeros_like(newest, dtype=np.int64)
+    for d in range(day - skip_days - 2, day - skip_days + 1):
+        held = (d <= newest) & (newest < d + layout.WINDOW_DAYS)
+        total = total + np.where(held, shapes["slow_bytes"][..., d % layout.WINDOW_DAYS], 0)
+    return total

@@ -12,7 +12,9 @@ WHO = (
     click.option(
         "--config", metavar="FILE", help="Configuration (TOML); default: the packaged one."
     ),
-    click.option("--subscribers", metavar="FILE", help="Contracts and lines (TOML or CSV)."),
+    click.option(
+        "--subscribers", metavar="FILE", help="Contracts and lines (TOML, CSV or a packed table)."
+    ),
     click.option(
         "--events", metavar="FILE", help="Switches, charges, suspensions (JSON lines or TOML)."
     ),

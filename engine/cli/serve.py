@@ -38,7 +38,9 @@ CLEAR = "\r\x1b[K"
     """
 )
 @click.option("--config", metavar="FILE", help="Configuration (TOML); default: the packaged one.")
-@click.option("--subscribers", metavar="FILE", help="Contracts and lines (TOML or CSV).")
+@click.option(
+    "--subscribers", metavar="FILE", help="Contracts and lines (TOML, CSV or a packed table)."
+)
 @click.option(
     "--events",
     metavar="FILE",

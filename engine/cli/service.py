@@ -48,7 +48,9 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Between two totals.",
 )
 @click.option("--config", metavar="FILE", help="Configuration (TOML); default: the packaged one.")
-@click.option("--subscribers", metavar="FILE", help="Contracts and lines (TOML or CSV).")
+@click.option(
+    "--subscribers", metavar="FILE", help="Contracts and lines (TOML, CSV or a packed table)."
+)
 @at_time
 @click.option(
     "--known-only", is_flag=True, help="Refuse SIMs that neither file nor coupon database knows."
@@ -161,10 +163,10 @@ def keys_of(secret: Path | None, clients: Path | None) -> "ServerKeys | None":
 
 
 def _enter(engine: "Engine", subscribers: str | None, at_ns: int) -> None:
-    from engine.subscribers import load
+    from engine.subscribers import load_any
 
     if subscribers is not None:
-        engine.load(load(subscribers, engine.settings), at_ns)
+        engine.load(load_any(subscribers, engine.settings), at_ns)
 
 
 def _allow_connections() -> None:

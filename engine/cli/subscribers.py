@@ -14,6 +14,7 @@ from engine.cli.pool_database import (
     write,
 )
 from engine.cli.subscribers_actions import COMMANDS, configured
+from engine.cli.subscribers_pack import pack
 
 if TYPE_CHECKING:
     from engine.cli.subscribers_desk import Desk
@@ -39,7 +40,7 @@ def command() -> None:
     """
 
 
-for each in COMMANDS:
+for each in (*COMMANDS, pack):
     command.add_command(each)
 
 

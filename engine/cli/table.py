@@ -35,6 +35,9 @@ def show(document: dict[str, Any], console: Console | None = None) -> None:
         console.print(_tunnels(document))
     if document["sessions"]:
         console.print(_sessions(document["sessions"]), highlight=False)
+    if "sleeping_sims" in document:
+        count = document["sleeping_sims"]
+        console.print(f"{count:,} SIM{'s' * (count != 1)} of the table slept.", highlight=False)
     totals, timing = document["totals"], document["timing"]
     console.print(
         f"[bold]{totals['packets']:,}[/] packets of SIMs, {size(totals['inner_bytes'])}: "

@@ -8,6 +8,15 @@ destination for downlink, and both legs where a packet runs from one SIM to anot
 import numpy as np
 
 from engine import verdict
+from engine.datapath.asleep import (
+    ASLEEP,
+    NEW,
+    NOBODY,
+    WHOSE,
+    is_tunnelled,
+    sleeper_in,
+    subscriber,
+)
 from engine.datapath.classify import classify
 from engine.datapath.known import remember, run_known, tunnel_key
 from engine.datapath.tables import address_hash, find_address, mix, most, tunnel_slot
@@ -41,7 +50,6 @@ from engine.layout import (
 from engine.shaper.lookup import suspect
 from engine.words import (
     CONTROL_ASSUMED,
-    CONTROL_BOUND,
     CONTROL_BOUNDARY_NS,
     CONTROL_BYTES,
     CONTROL_DROPS,
@@ -52,6 +60,7 @@ from engine.words import (
     CONTROL_NOT_USER,
     CONTROL_NOW_NS,
     CONTROL_PACKETS,
+    CONTROL_SLEEPERS,
     CONTROL_STOP,
     CONTROL_STRAYS,
     CONTROL_SUBSCRIBED,
@@ -60,6 +69,7 @@ from engine.words import (
     CONTROL_WORK,
     STOP_BOUNDARY,
     STOP_END,
+    STOP_SLEEPER,
     STOP_SUBSCRIBER,
     STOP_TUNNELS,
     STRAYS_MAX,
@@ -70,11 +80,8 @@ AHEAD = 12
 
 FULL = -1
 UNLISTED = -2
+SLEEPING = -3
 """answers of `tunnel_of`"""
-
-NOBODY = -1
-NEW = -2
-"""answers of `subscriber`: no SIM's address; an address whose SIM has yet to be made"""
 
 
 @inlined
@@ -87,26 +94,6 @@ def look_ahead(p, tunnels, addresses):  # type: ignore[no-untyped-def]
     prefetch(addresses, unsigned(source & mask))
     destination = address_hash(np.int64(p["dst_hi"]), np.int64(p["dst_lo"]), ADDRESS_HOST)
     prefetch(addresses, unsigned(destination & mask))
-
-
-@inlined
-def in_nets(nets, hi, lo):  # type: ignore[no-untyped-def]
-    """True if an address lies in one of the prefixes (rows: hi, lo, mask hi, mask lo)."""
-    for k in range(len(nets)):
-        if hi & nets[k, 2] == nets[k, 0] and lo & nets[k, 3] == nets[k, 1]:
-            return True
-    return False
-
-
-@inlined
-def subscriber(addresses, nets, control, hi, lo):  # type: ignore[no-untyped-def]
-    """Index in the address table, NOBODY, or NEW for an address of a `--ue-net` prefix."""
-    if control[CONTROL_BOUND] == 0 and not in_nets(nets, hi, lo):
-        return np.int64(NOBODY)
-    slot = find_address(addresses, hi, lo)
-    if slot >= 0:
-        return slot
-    return np.int64(NEW if in_nets(nets, hi, lo) else NOBODY)
 
 
 @inlined
@@ -146,11 +133,12 @@ def lose(verdicts, control, packet, code):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
+def tunnel_of(tunnels, nets, control, key):  # type: ignore[no-untyped-def]
     """Row of the G-PDU's tunnel, made when it is new; FULL where the table must grow first.
 
     A TEID that is valid at every receiver lends its session to the tunnels in which it appears. Of the
-    tunnels that no session has, only so many are listed (UNLISTED).
+    tunnels that no session has, only so many are listed (UNLISTED). SLEEPING: the line of number
+    control[CONTROL_SUBSCRIBED] must wake first.
     """
     slot = tunnel_slot(tunnels, key)
     if np.int64(tunnels[unsigned(slot)]["key"]) == key:
@@ -158,6 +146,11 @@ def tunnel_of(tunnels, control, key):  # type: ignore[no-untyped-def]
     if control[CONTROL_TUNNELS] >= most(len(tunnels)):
         return np.int64(FULL)
     anywhere = tunnels[tunnel_slot(tunnels, ANY_ENDPOINT << 32 | key & 0xFFFFFFFF)]
+    if control[CONTROL_SLEEPERS] != 0:
+        line = sleeper_in(nets, key, anywhere)
+        if line >= 0:
+            control[CONTROL_SUBSCRIBED] = line
+            return np.int64(SLEEPING)
     if np.int64(anywhere["row"]) < 0:
         if control[CONTROL_STRAYS] >= STRAYS_MAX:
             return np.int64(UNLISTED)
@@ -266,6 +259,8 @@ def by_inner_address(p, way, addresses, nets, work, verdicts, control, packet): 
         if slot == NEW:
             control[CONTROL_SUBSCRIBED] = direction
             return np.int64(STOP_SUBSCRIBER)
+        if slot == ASLEEP and not is_tunnelled(nets, control[CONTROL_SUBSCRIBED]):
+            return np.int64(STOP_SLEEPER)
         if slot >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_TUNNELLED == 0:
             emit(work, control, packet, np.int64(addresses[unsigned(slot)]["row"]), direction)
             if tunnel >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) == ADDRESS_HOST:
@@ -294,6 +289,8 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
         return np.int64(STOP_END)
     source = subscriber(addresses, nets, control, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
     destination = subscriber(addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+    if source == ASLEEP or destination == ASLEEP:
+        return np.int64(STOP_SLEEPER)
     if source == NEW or destination == NEW:
         control[CONTROL_SUBSCRIBED] = UPLINK if source == NEW else DOWNLINK
         return np.int64(STOP_SUBSCRIBER)
@@ -333,11 +330,11 @@ def look_for_exempt(p, work, first, exempt, control):  # type: ignore[no-untyped
 EXEMPT = tuple_of(i8s, i8s2, rows(RANGE), i8s, rows(FRAGMENT))
 
 
-@kernel(rows(PACKET), rows(TUNNEL), rows(ADDRESS), i8s2, EXEMPT, rows(WORK), rows(VERDICT), i8s)
+@kernel(rows(PACKET), rows(TUNNEL), rows(ADDRESS), WHOSE, EXEMPT, rows(WORK), rows(VERDICT), i8s)
 def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):  # type: ignore[no-untyped-def]
     """Turn packets into work for the meter, from control[CONTROL_NEXT] on.
 
-    packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: int64[m, 4]; exempt: as
+    packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: WHOSE; exempt: as
     for `classify`; work: WORK[2n], filled up to control[CONTROL_WORK]; verdicts: VERDICT[n], written for
     packets that make no work.
     Ends with control[CONTROL_STOP] at STOP_END, or stops before packet control[CONTROL_NEXT] for the
@@ -364,9 +361,11 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
         control[CONTROL_NOW_NS] = max(control[CONTROL_NOW_NS], np.int64(p["time_ns"]))
         leg = control[CONTROL_WORK]
         if np.int64(p["flags"]) & PACKET_GTP:
-            slot = tunnel_of(tunnels, control, tunnel_key(p))
+            slot = tunnel_of(tunnels, nets, control, tunnel_key(p))
             if slot == FULL:
                 stop = np.int64(STOP_TUNNELS)
+            elif slot == SLEEPING:
+                stop = np.int64(STOP_SLEEPER)
             elif slot >= 0 and np.int64(tunnels[unsigned(slot)]["row"]) >= 0:
                 by_tunnel(p, tunnels[unsigned(slot)], addresses, work, control, packet)
                 stop = np.int64(STOP_END)

@@ -80,7 +80,8 @@ class Connections:
         self.counters: Counter[str] = Counter()
         self._access, self._engine, self._data = access, engine, data
         self._user_address, self._asks = user_address, asks
-        self._pools = {4: Pool(4, access.pool4), 6: Pool(6, access.pool6)}
+        fixed = engine.population.is_fixed
+        self._pools = {4: Pool(4, access.pool4, fixed), 6: Pool(6, access.pool6, fixed)}
         self._last_charging_id = 0
         for line in engine.book.lines:
             for address in line.fixed:

@@ -57,7 +57,7 @@ class Gateway:
         check_reach(options.gtp_u, "--gtp-u", options.beyond_loopback)
         self.date = RunningDate(clock.now_ns() if options.start_ns is None else options.start_ns)
         settings = config.load(options.config)
-        book = subscribers.load(options.subscribers, settings) if options.subscribers else None
+        book = subscribers.load_any(options.subscribers, settings) if options.subscribers else None
         scheduled = subscribers.events.load(options.events, book) if options.events else []
         try:
             self._open_ends(settings)

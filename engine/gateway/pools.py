@@ -7,6 +7,7 @@ gives the one that has rested longest. Memory is bounded by what was given withi
 
 import ipaddress
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from engine.units import NS_PER_S
@@ -36,10 +37,19 @@ def _range6(prefix: str) -> _Range:
 
 
 class Pool:
-    """The pools of one IP version; `version` 4: of addresses, 6: of /64s ("2001:db8:0:1::/64")."""
+    """The pools of one IP version; `version` 4: of addresses, 6: of /64s ("2001:db8:0:1::/64").
 
-    def __init__(self, version: int, prefixes: tuple[str, ...]) -> None:
+    `is_fixed` says of an address whether a line that sleeps has it for good.
+    """
+
+    def __init__(
+        self,
+        version: int,
+        prefixes: tuple[str, ...],
+        is_fixed: Callable[[str], bool] = lambda text: False,
+    ) -> None:
         self.version = version
+        self._is_fixed = is_fixed
         self._ranges = [(_range4 if version == 4 else _range6)(prefix) for prefix in prefixes]
         self._at = 0
         self._next = self._ranges[0].first if self._ranges else 0
@@ -97,7 +107,7 @@ class Pool:
             number = self._next
             if number < self._ranges[self._at].after:
                 self._next += 1
-                if number not in self._kept:
+                if number not in self._kept and not self._is_fixed(self._text(number)):
                     return number
             else:
                 self._at += 1

@@ -1,7 +1,7 @@
 """Sessions learnt from the control messages in captures, and what a replay's engine does with them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from engine.errors import AttachError, SignallingError
 from engine.layout import PACKET_SIGNALLING, TUNNEL_ASIDE, TUNNEL_OVER
 from engine.runtime import Engine
-from engine.signalling.codec import decode
+from engine.signalling.codec import NOT_FOLLOWED, decode
 from engine.signalling.follower import Follower
 from engine.signalling.sessions import Change, Learnt, Session, Tunnel
 from engine.wire.signals import Signal, Signals
@@ -85,7 +85,7 @@ class Learner:
             return len(packets)
         places = np.flatnonzero(packets["flags"] & PACKET_SIGNALLING)
         begin = 0
-        with self._engine.together():
+        with self._engine.together(flush=False):
             for at in places:
                 self._meter(packets[begin:at])
                 self._apply(self._signals.take(packets[at]))
@@ -116,7 +116,7 @@ class Learner:
     def _apply(self, signal: Signal) -> None:
         self.messages += 1
         try:
-            message = decode(signal.data, strict=False)
+            message = decode(signal.data, strict=False, skip=NOT_FOLLOWED)
         except SignallingError as error:
             self.broken[error.reason] += 1
             return
@@ -139,9 +139,10 @@ class Learner:
         aside = {(t.teid, t.receiver): Use(t, False) for t in session.aside}
         for key in (*billed, *aside):
             self._take_from(key, session)
+        bound: Collection[Tunnel] = ()
         if session not in self.lines and billed:
-            self._attach(session, learnt.at_ns)
-        self._use(session, billed | aside)
+            bound = self._attach(session, learnt.at_ns)
+        self._use(session, billed | aside, bound)
 
     def _list(self, session: Session) -> None:
         if len(self.sessions) < LISTED_MAX:
@@ -151,21 +152,23 @@ class Learner:
 
     # --- lines ------------------------------------------------------------------------------------
 
-    def _attach(self, session: Session, at_ns: int) -> None:
+    def _attach(self, session: Session, at_ns: int) -> Collection[Tunnel]:
         """Find, or make, the line that bills the session, and have its session opened there.
 
-        A SIM with several PDN connections has one session in the engine, with all their tunnels.
+        A SIM with several PDN connections has one session in the engine, with all their tunnels. Returns
+        the tunnels that the line has been given with it.
         """
         if session.imsi is None:
             self.refusals["unnamed"] += 1
-            return
+            return ()
         try:
-            code = self._admit(session, at_ns)
+            code, bound = self._admit(session, at_ns)
         except AttachError as error:
             self._refuse(session, error.reason)
-            return
+            return ()
         self.lines[session] = code
         self._attached.setdefault(code, []).append(session)
+        return bound
 
     def _refuse(self, session: Session, reason: str) -> None:
         """The line may not attach, though in the capture it did.
@@ -181,7 +184,7 @@ class Learner:
         elif reason != "unknown":
             self._shut.add(session)
 
-    def _admit(self, session: Session, at_ns: int) -> str:
+    def _admit(self, session: Session, at_ns: int) -> tuple[str, Collection[Tunnel]]:
         imsi, msisdn = session.imsi, session.msisdn
         found = self._engine.admits(
             at_ns=at_ns, imsi=imsi, msisdn=msisdn, known_only=self._known_only
@@ -191,13 +194,17 @@ class Learner:
             self.refusals["no-ipv6"] += 1
         if found.code is not None and self._attached.get(found.code):
             self._engine.bind_bearer(found.code, addresses=addresses)
-            return found.code
-        ends: dict[str, Any] = {}
+            return found.code, ()
+        first: dict[str, Tunnel] = {}
         for tunnel in session.billed:
-            ends = _ends(tunnel) | ends
-        return self._engine.attach(
+            first.setdefault(tunnel.direction, tunnel)
+        ends: dict[str, Any] = {}
+        for tunnel in first.values():
+            ends |= _ends(tunnel)
+        code = self._engine.attach(
             at_ns=at_ns, imsi=imsi, msisdn=msisdn, rat=session.rat, address=addresses, **ends
         )
+        return code, first.values()
 
     def _detach(self, session: Session, at_ns: int) -> None:
         code = self.lines.get(session)
@@ -229,8 +236,10 @@ class Learner:
         if use.billed and code is not None:
             self._engine.release_bearer(code, **_ends(use.tunnel))
 
-    def _use(self, session: Session, wanted: dict[Key, Use]) -> None:
-        """From now on the session has these tunnels, and no others."""
+    def _use(
+        self, session: Session, wanted: dict[Key, Use], bound: Collection[Tunnel] = ()
+    ) -> None:
+        """From now on the session has these tunnels, and no others; its line has `bound` already."""
         tables, code = self._engine.sessions, self.lines.get(session)
         had = self._tunnels.pop(session, {})
         for key, use in had.items():
@@ -242,7 +251,9 @@ class Learner:
         for key, use in wanted.items():
             if had.get(key) == use and code is not None:
                 continue
-            if use.billed and code is not None:
+            if use.billed and use.tunnel in bound:
+                pass
+            elif use.billed and code is not None:
                 self._engine.bind_bearer(code, **_ends(use.tunnel))
             elif use.billed:
                 tables.set_aside(*key, TUNNEL_OVER if session in self._shut else 0)

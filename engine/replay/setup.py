@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import config, subscribers
 from engine.config import Settings
@@ -21,13 +21,16 @@ from engine.wire.signals import Signals
 from engine.wire.sniff import sniff
 from engine.wire.source import STDIN
 
+if TYPE_CHECKING:
+    from engine.subscribers.table import SubscriberTable
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """What the files say that a replay is given."""
 
     settings: Settings
-    book: Book | None
+    book: "Book | SubscriberTable | None"
     events: Sequence[Event]
 
 
@@ -35,7 +38,7 @@ class Given:
 class Known:
     """Who is known beforehand: from a subscriber file, or from the coupon database's contract book."""
 
-    book: Book | None
+    book: "Book | SubscriberTable | None"
     accounts: list[Account]
 
     @property
@@ -49,7 +52,7 @@ def load(options: Options) -> Given:
     settings = config.load(options.config)
     if options.count is not None:
         settings = replace(settings, count=options.count)
-    book = subscribers.load(options.subscribers, settings) if options.subscribers else None
+    book = subscribers.load_any(options.subscribers, settings) if options.subscribers else None
     events = subscribers.events.load(options.events, book) if options.events else []
     return Given(settings, book, events)
 
@@ -118,7 +121,6 @@ def open_engine(
         engine = kind(
             settings,
             store,
-
             ue_nets=options.ue_nets or (settings.ue_nets if known.nobody else ()),
             allow_clock_leap=options.allow_clock_leap,
             endpoints=endpoints,

@@ -69,8 +69,11 @@ class Access(ABC):
             self.flush()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """What is asked for inside becomes durable at once, at the end: one fsync for many sessions."""
+    def together(self, *, flush: bool = True) -> Iterator[None]:
+        """What is asked for inside becomes durable at once, at the end: one fsync for many sessions.
+
+        Without `flush` the caller calls `flush()` later, and lets nothing out before.
+        """
         outermost = not self.in_batch
         self.in_batch = True
         try:
@@ -79,7 +82,8 @@ class Access(ABC):
         finally:
             if outermost:
                 self.in_batch = False
-        self._flush()
+        if flush:
+            self._flush()
 
     @abstractmethod
     def _advance(self, at_ns: int) -> None:
@@ -145,13 +149,13 @@ class Access(ABC):
         line = self._look_up(imsi, iccid, msisdn, known_only)
         if line is None:
             code, plan = contract or name, plan or self.population.settings.default_plan
-            owner = self.book.contracts.get(code) or self.population.add_contract(
+            owner = self.book.known_contract(code) or self.population.add_contract(
                 code, plan, None, self.now_ns, self.coupon_ns
             )
             line = self.population.add_line(
                 owner, Line(code=name, imsi=imsi, iccid=iccid, msisdn=msisdn)
             )
-            self.population.enter()
+            self.population.enter_newcomers()
         self._check_in_service(line)
         if not line.contract.ipv6 and any(":" in text for text in addresses):
             raise AttachError(
@@ -178,7 +182,8 @@ class Access(ABC):
         found = self.bookkeeper.admit(names, self.coupon_ns)
         if found is not None:
             account, code, ipv6 = found
-            new = tuple(c for c in account.contracts if c.code not in self.book.contracts)
+            known = self.book.known_contract
+            new = tuple(c for c in account.contracts if known(c.code) is None)
             self.population.load(Book(new), self.now_ns, self.coupon_ns)
             entered = self.book.find(code)
             entered.contract.ipv6 = ipv6
@@ -204,7 +209,7 @@ class Access(ABC):
         self._advance(at_ns)
         state = self.book.find(line)
         self._check_in_service(state)
-        self.quota.attach(state, self.coupon_ns)
+        self.population.open(state, self.coupon_ns)
         self._tell("attach", state.code)
         self._flush()
 
@@ -296,6 +301,7 @@ class Access(ABC):
 
     def _set_flags(self, line: LineState, set_: int, clear: int) -> int:
         """Change a row's flags; returns what they were."""
+        self.population.enter()
         row: npt.NDArray[Any] = self.sims.rows[line.row]
         before = int(row["flags"])
         row["flags"] = before & ~clear | set_

@@ -1,7 +1,7 @@
 """The verbs of an engine, by call or by scheduled event, and its time; see `engine.runtime.engine`."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,10 @@ from engine.shaper.exempt import ExemptTable, RatingGroups
 from engine.subscribers import Book, Event, actions
 from engine.subscribers.effects import LineResumed
 from engine.wire.addresses import parse_prefix
-from engine.words import CONTROL_NOW_NS
+from engine.words import CONTROL_NOW_NS, CONTROL_PACKETS
+
+if TYPE_CHECKING:
+    from engine.subscribers.table import SubscriberTable
 
 Rows = npt.NDArray[Any]
 
@@ -63,12 +66,34 @@ class Control(Access):
 
     # --- who may attach ---------------------------------------------------------------------------
 
-    def load(self, book: Book, at_ns: int) -> None:
-        """Enter the contracts and lines of a subscriber file; their coupons are credited as of `at_ns`."""
+    def load(self, book: "Book | SubscriberTable", at_ns: int) -> None:
+        """Enter the contracts and lines of a subscriber file; their coupons are credited as of `at_ns`.
+
+        Those of a table sleep until something names them; it is given to an engine that knows nobody yet
+        (else UsageError).
+        """
         self._advance(at_ns)
+        if not isinstance(book, Book):
+            self._lay_down(book)
+            return
         self.population.load(book, self.now_ns, self.coupon_ns)
         self.quota.expire(self.coupon_ns)
         self._flush()
+
+    def _lay_down(self, table: "SubscriberTable") -> None:
+        from engine.runtime.sleepers import (
+            Sleepers,
+        )  # its kernels are compiled only where there are any
+
+        known = self.book.lines or self.book.contracts or self.population.sleepers is not None
+        if known or self.control[CONTROL_PACKETS]:
+            raise UsageError(
+                f"{table.path}: a subscriber table is loaded before anything else, and alone; "
+                "pack all contracts into one"
+            )
+        began = self.now_ns, self.coupon_ns
+        parts = self.population, self.sessions, self.quota, self.months
+        self.population.sleepers = Sleepers(table, *parts, began)
 
     # --- control ----------------------------------------------------------------------------------
 

@@ -19,12 +19,14 @@ from engine.layout import PACKET, VERDICT, WORK, aligned_zeros
 from engine.pool.store import CouponStore, StoreOptions, open_store
 from engine.runtime import events, report
 from engine.runtime.bookkeeper import Bookkeeper
+from engine.runtime.collector import put_off
 from engine.runtime.control import Control
 from engine.runtime.coupons import NEVER_NS, Calendar
 from engine.runtime.live import LiveQuota
 from engine.runtime.months import Months
 from engine.runtime.population import Population
 from engine.runtime.quota import Quota
+from engine.runtime.report_rows import sim_rows
 from engine.runtime.sessions import Sessions
 from engine.runtime.shards import Job, Shards
 from engine.runtime.usage import UsageDays
@@ -43,6 +45,7 @@ from engine.words import (
     STOP_ATTACH,
     STOP_BOUNDARY,
     STOP_END,
+    STOP_SLEEPER,
     STOP_SUBSCRIBER,
 )
 
@@ -153,12 +156,12 @@ class Engine(Control):
         packets = np.ascontiguousarray(batch)
         self.hear()
         begin = 0
-        self.in_batch = True
+        within, self.in_batch = self.in_batch, True
         try:
             while begin < len(packets):
                 begin = self._until_boundary(packets, verdicts, begin)
         finally:
-            self.in_batch = False
+            self.in_batch = within
         if flush:
             self.flush()
 
@@ -187,14 +190,29 @@ class Engine(Control):
             self._work = aligned_zeros(2 * len(packets), WORK)
             self._unwanted = aligned_zeros(len(packets), VERDICT)
         lost = self._unwanted if verdicts is None else verdicts
-        control, sessions, work = self.control, self.sessions, self._work
+        control, work = self.control, self._work
         control[CONTROL_NEXT] = control[CONTROL_WORK] = control[CONTROL_EXEMPT] = 0
         if self.watch is not None:
             lost["code"][: len(packets)] = verdict.NONE
+        with put_off():
+            self._resolve(packets, lost)
+        end = int(control[CONTROL_NEXT])
+        self.population.enter_newcomers()
+        count = int(control[CONTROL_WORK])
+        settings, exempt_max = (self.rates, self.profiles), int(control[CONTROL_EXEMPT])
+        job = Job(settings, verdicts, exempt_max, self._on_stop, self.watch is not None)
+        self._meter(packets[:end], work[:count], job)
+        if self.watch is not None:
+            self.watch(packets[:end], work[:count], lost[:end])
+        return end
+
+    def _resolve(self, packets: Rows, lost: Rows) -> None:
+        """Find whose the packets are, up to CONTROL_BOUNDARY_NS, and make those who are new."""
+        control, sessions = self.control, self.sessions
         exempt = (*self.exempt.tables, self.fragments)
         while True:
             tables = sessions.tunnels, sessions.addresses, sessions.nets, exempt
-            resolve(packets, *tables, work, lost, control)
+            resolve(packets, *tables, self._work, lost, control)
             stop = int(control[CONTROL_STOP])
             if stop == STOP_END or stop == STOP_BOUNDARY:
                 break
@@ -202,18 +220,10 @@ class Engine(Control):
                 packet = packets[int(control[CONTROL_NEXT])]
                 direction = int(control[CONTROL_SUBSCRIBED])
                 self.population.add_subscriber(packet, direction, self.now_ns, self.coupon_ns)
+            elif stop == STOP_SLEEPER:
+                self.population.wake(int(control[CONTROL_SUBSCRIBED]))
             else:
                 sessions.make_room()
-        end = int(control[CONTROL_NEXT])
-        self.population.enter()
-        count = int(control[CONTROL_WORK])
-        job = Job(
-            (self.rates, self.profiles), verdicts, int(control[CONTROL_EXEMPT]), self._on_stop
-        )
-        self._meter(packets[:end], work[:count], job)
-        if self.watch is not None:
-            self.watch(packets[:end], work[:count], lost[:end])
-        return end
 
     def _meter(self, packets: Rows, work: Rows, job: Job) -> None:
         """Have the shards meter the work of these packets; the answers stand in it then."""
@@ -245,12 +255,12 @@ class Engine(Control):
     def lines_report(self, after: int, limit: int) -> list[dict[str, Any]]:
         """Rows `after` to `after + limit - 1` of `snapshot()["sims"]`, for those who read it in parts."""
         self.quota.note_drained()
-        return [report.sim(self, line) for line in self.book.lines[after : after + limit]]
+        return sim_rows(self, self.book.lines[after : after + limit])
 
     def line_report(self, line: str) -> dict[str, Any]:
         """The row of `snapshot()["sims"]` of the line with this code, ICCID or IMSI; UsageError without."""
         self.quota.note_drained()
-        return report.sim(self, self.book.find(line))
+        return sim_rows(self, [self.book.find(line)])[0]
 
     def close(self, clean: bool = True) -> None:
         """Settle every slice and close the database; LedgerError if the books do not agree."""

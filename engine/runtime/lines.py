@@ -1,5 +1,6 @@
 """What the engine knows of each SIM beside its row: names, contract, what was granted to it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -90,6 +91,12 @@ class ContractState:
     lines: list[LineState] = field(default_factory=list)
 
 
+def nobody(name: str) -> bool:
+    """Nobody sleeps who has this name."""
+    del name
+    return False
+
+
 class LineBook:
     """Lines by row, code, ICCID and IMSI; contracts by code. In order of arrival, never of a hash."""
 
@@ -98,21 +105,32 @@ class LineBook:
         self.contracts: dict[str, ContractState] = {}
         self._by_name: dict[str, LineState] = {}
         self._refused: dict[str, LineState] = {}
+        self.rouse: Callable[[str], bool] = nobody
+        """asked for a line that has no such code, ICCID or IMSI here; True if it is here now"""
+        self.rouse_contract: Callable[[str], bool] = nobody
+        """the same for a contract by its code"""
 
     def add(self, line: LineState) -> None:
         """Enter a line under every name that it has; UsageError if one is taken."""
         names = [name for name in (line.code, line.iccid, line.imsi) if name is not None]
         for name in names:
-            if name in self._by_name:
+            if self.known(name) is not None:
                 raise UsageError(f"line {line.code}: {name} is another line's already")
         self._by_name.update((name, line) for name in names)
         self.lines.append(line)
         line.contract.lines.append(line)
 
+    def add_plain(self, lines: list[LineState]) -> None:
+        """Enter lines that have no name but their code, of which `known` said that it is nobody's."""
+        self._by_name.update((line.code, line) for line in lines)
+        self.lines += lines
+        for line in lines:
+            line.contract.lines.append(line)
+
     def check_card(self, line: LineState, *names: str | None) -> None:
         """UsageError for a card (ICCID, IMSI) that is, or was, somebody's (L2, L3)."""
         for name in names:
-            if name is not None and (name in self._by_name or name in self._refused):
+            if self.known(name) is not None or name in self._refused:
                 raise UsageError(
                     f"line {line.code}: the card {name} is, or was, somebody's already"
                 )
@@ -143,18 +161,31 @@ class LineBook:
 
     def find(self, name: str) -> LineState:
         """The line with this code, ICCID or IMSI; UsageError if there is none."""
-        line = self._by_name.get(name)
+        line = self.known(name)
         if line is None:
             raise UsageError(f"no line has the code, ICCID or IMSI {name!r}")
         return line
 
     def known(self, name: str | None) -> LineState | None:
-        """The line with this code, ICCID or IMSI, or None."""
+        """The line with this code, ICCID or IMSI, or None; one that slept is awake then."""
+        line = self.awake(name)
+        if line is None and name is not None and self.rouse(name):
+            line = self.awake(name)
+        return line
+
+    def awake(self, name: str | None) -> LineState | None:
+        """The same, but without waking anybody."""
         return None if name is None else self._by_name.get(name)
+
+    def known_contract(self, code: str) -> ContractState | None:
+        """The contract with this code, or None; one whose lines slept is awake then."""
+        if code not in self.contracts:
+            self.rouse_contract(code)
+        return self.contracts.get(code)
 
     def contract(self, code: str) -> ContractState:
         """The contract with this code; UsageError if there is none."""
-        contract = self.contracts.get(code)
+        contract = self.known_contract(code)
         if contract is None:
             raise UsageError(f"no contract has the code {code!r}")
         return contract

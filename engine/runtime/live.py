@@ -7,7 +7,7 @@ a SIM's row before it is durable there. What a packet gets that comes before its
 (`pending`), and so is what happens when none comes: Credit-Control-Failure-Handling (RFC 8506 8.14).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,6 +62,10 @@ class LiveQuota(Quota):
     def held_bytes(self, line: LineState) -> int:
         """byte; the balance on a SIM, exactly: below 0 by what was lent to it and is used."""
         return super().held_bytes(line) - self.lent_bytes(line)
+
+    def held_all(self, lines: Sequence[LineState]) -> list[int]:
+        held = super().held_all(lines)
+        return [size - self.lent_bytes(line) for line, size in zip(lines, held, strict=True)]
 
     def lent_bytes(self, line: LineState) -> int:
         return self._lent.get(line.code, 0)
@@ -147,6 +151,15 @@ class LiveQuota(Quota):
             self._ask_ahead(line)
         else:
             self._announce_next(line)
+
+    @property
+    def may_wait(self) -> bool:
+        """A terminal waits for its first slice."""
+        return False
+
+    def attach_all(self, lines: list[LineState], calendar_ns: list[int]) -> None:
+        for line, at_ns in zip(lines, calendar_ns, strict=True):
+            self.attach(line, at_ns)
 
     def refill(self, line: LineState, calendar_ns: int) -> None:
         """A packet waits for more than the SIM's row has."""

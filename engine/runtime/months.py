@@ -31,18 +31,24 @@ class Months:
         self._quota.expire(start_ns)
         credits: list[Credit] = []
         for contract in self._population.book.contracts.values():
-            contract.month = month
-            if contract.ends_month is not None and contract.ends_month < month:
-                self._end(contract, start_ns, now_ns)
-                continue
-            for line in contract.lines:
-                if line.ends_month is not None and line.ends_month < month:
-                    self._end_line(line, now_ns)
-            if contract.next_plan is not None and contract.next_plan[0] <= month:
-                self._change_plan(contract, contract.next_plan[1])
-            credits += bundle_credits(contract, month, self._population.given.get(contract.code))
-            self._quota.wake(contract)
+            credits += self.turn_contract(contract, month, now_ns)
         self._quota.credit(credits)
+        if self._population.sleepers is not None:
+            self._population.sleepers.pass_month(month, now_ns)
+
+    def turn_contract(self, contract: ContractState, month: int, now_ns: int) -> list[Credit]:
+        """`month` begins for a contract; the coupons that are to be credited for it."""
+        contract.month = month
+        if contract.ends_month is not None and contract.ends_month < month:
+            self._end(contract, calendar.month_start_ns(month), now_ns)
+            return []
+        for line in contract.lines:
+            if line.ends_month is not None and line.ends_month < month:
+                self._end_line(line, now_ns)
+        if contract.next_plan is not None and contract.next_plan[0] <= month:
+            self._change_plan(contract, contract.next_plan[1])
+        self._quota.wake(contract)
+        return bundle_credits(contract, month, self._population.given.get(contract.code))
 
     def _end(self, contract: ContractState, start_ns: int, now_ns: int) -> None:
         """The contract is over: no bundle any more, what its coupons hold expires, no line attaches."""

@@ -1,7 +1,8 @@
 """Contracts and lines as the engine has them: rows, session tables and entries of the coupon database."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from engine.accounting.sims import SimTable
@@ -17,6 +18,7 @@ from engine.layout import (
     UPLINK,
 )
 from engine.pool.store import Credit, LineBalance, LineNews, Notice
+from engine.runtime.collector import put_off
 from engine.runtime.coupons import opening_credits
 from engine.runtime.lines import Binding, ContractState, LineBook, LineState, binding_of
 from engine.runtime.quota import Quota
@@ -25,6 +27,9 @@ from engine.runtime.shards import Shards
 from engine.shaper.speeds import rate_table
 from engine.subscribers import Book, Contract, Line
 from engine.wire.addresses import format_address
+
+if TYPE_CHECKING:
+    from engine.runtime.sleepers import Sleepers
 
 FEW_CONTRACTS = 100
 """up to so many contracts, their lines are looked up one contract at a time, not all of the database's"""
@@ -36,6 +41,15 @@ def _month(text: str | None) -> int | None:
 
 def _over(ends_month: int | None, month: int) -> bool:
     return ends_month is not None and ends_month < month
+
+
+class _Newcomer(NamedTuple):
+    """An address whose first packet has come: when, and whether that packet opens a session."""
+
+    address: str
+    now_ns: int
+    coupon_ns: int
+    opens: bool
 
 
 class Population:
@@ -50,37 +64,107 @@ class Population:
         self.settings = settings
         self.book = LineBook()
         self.given: dict[str, Contract] = {}
+        self.sleepers: Sleepers | None = None
+        """those of a subscriber table"""
         self._credits: list[Credit] = []
-        self._fresh: list[tuple[LineState, int]] = []
+        self._fresh: dict[int, tuple[LineState, int]] = {}  # line, initial balance; by SIM row
+        self._entering = False
+        self._newcomers: list[_Newcomer] = []
+        self._opening: dict[int, int] = {}  # coupon calendar's time of the first packet, by SIM row
+        self.opens_early = True
+        """whether sessions of new subscribers open before their batch is metered, not in its midst, and
+        others' that are new together, once the database is asked for something"""
+        quota.before_asking = self.enter
         self.rates = rate_table(settings)
         self._sims, self._shards, self._sessions, self._quota = sims, shards, sessions, quota
         self._profiles = {plan.name: at * RATE_STATES * 2 for at, plan in enumerate(settings.plans)}
 
     def load(self, book: Book, now_ns: int, coupon_ns: int) -> None:
         """Enter a subscriber file; `coupon_ns` is the coupon calendar's time."""
-        for given in book.contracts:
-            contract = self.add_contract(given.code, given.plan, given, now_ns, coupon_ns)
-            for line in given.lines:
-                self._fresh.append((self._place(contract, line), line.balance_bytes))
-        lines = [line for line, _ in self._fresh]
+        self.enter()
+        placed = [
+            (line, initial_bytes)
+            for given in book.contracts
+            for line, initial_bytes in self.place(given, now_ns, coupon_ns)
+        ]
+        self.enter_placed(placed)
+
+    def place(self, given: Contract, now_ns: int, coupon_ns: int) -> list[tuple[LineState, int]]:
+        """A contract with its lines, and the balance on each, to be entered by `enter_placed`."""
+        contract = self.add_contract(given.code, given.plan, given, now_ns, coupon_ns)
+        return [(self._place(contract, line), line.balance_bytes) for line in given.lines]
+
+    def enter_placed(self, placed: list[tuple[LineState, int]]) -> None:
+        """Have the database know these lines; where it outlives the run, their sessions open them."""
+        lines = [line for line, _ in placed]
         known = self._known(lines)
         self._credit()
         balances = {balance.code: balance.balance_bytes for balance in known}
-        self._quota.enter_lines(lines, [initial for _, initial in self._fresh], balances)
-        self._fresh.clear()
+        self._quota.enter_lines(lines, [initial for _, initial in placed], balances)
         self._take_known(lines, known)
         self._quota.take_in([line for line in lines if line.code in balances])
 
     def enter(self) -> None:
-        """Have the database know the contracts and lines that were added since; opens the lines."""
+        """Have the database know the contracts and lines that were added since; opens the lines.
+
+        Those that slept are as if they never had.
+        """
+        woken = self.sleepers is not None and self.sleepers.woken
+        if self._entering or not (self._newcomers or self._fresh or self._credits or woken):
+            return
+        self._entering = True
+        try:
+            with put_off():
+                self._enter()
+        finally:
+            self._entering = False
+
+    def _enter(self) -> None:
+        self._settle_in()
         self._credit()
+        if self.sleepers is not None:
+            self.sleepers.enter()
         if not self._fresh:
             return
-        lines = [line for line, _ in self._fresh]
-        self._quota.open_lines(lines, [initial for _, initial in self._fresh])
+        lines = [line for line, _ in self._fresh.values()]
+        self._quota.open_lines(lines, [initial for _, initial in self._fresh.values()])
         self._fresh.clear()
         self._take_known(lines, self._known(lines))
         self._quota.take_in(lines)
+        self._open_early(lines)
+
+    def enter_newcomers(self) -> None:
+        """The same before a piece of a batch is metered: lines that may wait for others go on waiting."""
+        if self._newcomers or self.sleepers is not None or not self._may_wait:
+            self.enter()
+
+    @property
+    def _may_wait(self) -> bool:
+        """Whether a new line may be entered later than it comes: nobody else can ask the database for it.
+
+        It is then entered with others that came meanwhile, with the times at which each was opened, before
+        anything else is asked. A packet of it asks, too.
+        """
+        return self.opens_early and self._quota.may_wait
+
+    def open(self, line: LineState, coupon_ns: int) -> None:
+        """Open the session of a line that is in service; with one that waits, when it is entered."""
+        if line.row in self._fresh and self._may_wait:
+            self._opening.setdefault(line.row, coupon_ns)
+        else:
+            self._quota.attach(line, coupon_ns)
+
+    def _open_early(self, lines: list[LineState]) -> None:
+        """Open the sessions of subscribers that were just entered, as their first packets would.
+
+        Those are in the batch that is about to be metered, which then need not stop for each of them.
+        """
+        opening, self._opening = self._opening, {}
+        if not opening:
+            return
+        in_service = self._sims.rows["flags"] & np.uint16(SIM_IN_SERVICE)
+        first = [line for line in lines if line.row in opening and in_service[line.row]]
+        self._quota.attach_all(first, [opening[line.row] for line in first])
 
     def _credit(self) -> None:
         self._quota.credit(self._credits)
@@ -91,7 +175,7 @@ class Population:
     ) -> ContractState:
         """A contract and the coupons that it has at `coupon_ns`, to be entered; UsageError for an
         unknown plan."""
-        if code in self.book.contracts:
+        if self.book.known_contract(code) is not None:
             raise UsageError(f"contract {code} is there already")
         if plan not in self._profiles:
             raise UsageError(f"contract {code}: no plan is called {plan!r}")
@@ -126,17 +210,16 @@ class Population:
     def add_line(self, contract: ContractState, line: Line) -> LineState:
         """A line of a contract, to be entered."""
         state = self._place(contract, line)
-        self._fresh.append((state, line.balance_bytes))
+        self._fresh[state.row] = state, line.balance_bytes
         return state
 
     def _place(self, contract: ContractState, line: Line) -> LineState:
+        self._settle_in()  # theirs are the next rows
         flags = SIM_COUPON_ON * line.coupon | SIM_IN_SERVICE * line.in_service
         flags |= SIM_EMPTY * contract.empty
         month = contract.month
         if _over(contract.ends_month, month) or _over(_month(line.ends), month):
             flags &= ~SIM_IN_SERVICE
-        base = contract.profile
-        burst = int(self.rates[base]["cap_credit"]), int(self.rates[base + 1]["cap_credit"])
         state = LineState(
             row=self._sims.count,
             code=line.code,
@@ -149,13 +232,18 @@ class Population:
             ends_month=_month(line.ends),
         )
         self.book.add(state)
-        self._sims.add(base, flags, 0, burst)
+        self._sims.add(contract.profile, flags, 0, self._burst(contract))
         self._shards.place(state.row, contract.shard)
         state.bound = binding_of(
             line.addresses, teid_up=line.teid_up, gateway=line.gateway, teid_down=line.teid_down
         )
         self._sessions.bind_line(state.row, state.bound)
         return state
+
+    def _burst(self, contract: ContractState) -> tuple[int, int]:
+        """bit-ns; full buckets at high speed, up and down."""
+        caps = self.rates["cap_credit"][contract.profile :][:2]
+        return int(caps[0]), int(caps[1])
 
     def add_subscriber(self, packet: Any, direction: int, now_ns: int, coupon_ns: int) -> None:
         """The first packet of a `--ue-net` address: it becomes a SIM of the default plan, to be entered.
@@ -166,13 +254,46 @@ class Population:
         hi, lo = int(packet[f"{end}_hi"]), int(packet[f"{end}_lo"])
         address = format_address(hi, lo)
         line = self.book.known(address)
-        if line is None:
-            plan = self.settings.default_plan
-            contract = self.add_contract(address, plan, None, now_ns, coupon_ns)
-            line = self.add_line(contract, Line(code=address))
-            line.address = address
-            line.bound = Binding((address,))
-        self._sessions.bind_halves(hi, lo, line.row, ADDRESS_HOST)
+        if line is not None:
+            row = line.row
+        elif self.book.known_contract(address) is not None:
+            raise UsageError(f"contract {address} is there already")
+        else:
+            row = self._sims.count + len(self._newcomers)
+            opens = int(packet["code"]) == 0
+            self._newcomers.append(_Newcomer(address, now_ns, coupon_ns, opens))
+        self._sessions.bind_halves(hi, lo, row, ADDRESS_HOST)
+
+    def is_fixed(self, address: str) -> bool:
+        """Whether a line of the subscriber table always has this address, or /64."""
+        return self.sleepers is not None and self.sleepers.line_at(address) >= 0
+
+    def wake(self, line: int) -> None:
+        """A line of the subscriber table, by number, has its first packet; to be entered."""
+        assert self.sleepers is not None
+        self.sleepers.wake(line)
+
+    def _settle_in(self) -> None:
+        """Give the newcomers the rows that they were promised, and lines with a contract each."""
+        newcomers, self._newcomers = self._newcomers, []
+        if not newcomers:
+            return
+        lines = []
+        first = row = self._sims.count
+        for address, now_ns, coupon_ns, opens in newcomers:
+            contract = self.add_contract(
+                address, self.settings.default_plan, None, now_ns, coupon_ns
+            )
+            bound = Binding((address,))
+            lines.append(LineState(row, address, contract, address=address, bound=bound))
+            self._shards.place(row, contract.shard)
+            if opens and self.opens_early:
+                self._opening[row] = coupon_ns
+            row += 1
+        profile, burst = contract.profile, self._burst(contract)
+        self._sims.add_all(row - first, profile, SIM_COUPON_ON | SIM_IN_SERVICE, burst)
+        self.book.add_plain(lines)
+        self._fresh |= {line.row: (line, 0) for line in lines}
 
     # --- what others say --------------------------------------------------------------------------
 
@@ -221,7 +342,7 @@ class Population:
                 for contract in self.book.contracts.values():
                     self._quota.wake(contract)
                 self._take_known(self.book.lines, self._known(self.book.lines))
-            line = self.book.known(notice.line)
+            line = self.book.awake(notice.line)  # who sleeps learns it when waking
             code = notice.contract if line is None else line.contract.code
             if code in self.book.contracts:
                 self._quota.wake(self.book.contracts[code])

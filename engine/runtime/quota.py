@@ -25,7 +25,9 @@ from engine.layout import (
     SIM_IN_SERVICE,
     SIM_REGULATED,
 )
-from engine.pool.store import CouponStore, Credit, LineNews, Notice, UsageRow
+from engine.pool.store import CouponStore, Credit, LineNews, Notice, Request, UsageRow
+from engine.runtime.balances import Balances
+from engine.runtime.collector import put_off
 from engine.runtime.lines import ContractState, LineState
 from engine.units import NS_PER_S
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from engine.runtime.usage import UsageDays
 
 
-class Quota:
+class Quota(Balances):
     """Grants for the rows of a SIM table. `calendar_ns` of the calls is the coupon calendar's time.
 
     `alone`: no other shard is metered at the same time. `usage`, which sets itself, is told of lines that
@@ -62,11 +64,20 @@ class Quota:
         """codes of lines whose session was closed without their SIM asking for it"""
         self.on_empty: Callable[[ContractState], None] = lambda contract: None
         """told of a contract of which the database has nothing left"""
+        self.before_asking: Callable[[], None] = lambda: None
+        """called before anything is asked of the database, and before anybody is told any figures"""
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether what is to be asked may wait, so that much can be asked at once: nobody else uses the
+        database, which ends with this process, and no other shard is metered at the same time."""
+        return self.alone and not self.store.lasting
 
     # --- durability -------------------------------------------------------------------------------
 
     def defer(self) -> None:
         """What follows becomes durable with the next `flush`."""
+        self.before_asking()
         if not self._deferred:
             self.store.defer()
             self._deferred = True
@@ -108,6 +119,7 @@ class Quota:
         Looked for whenever something else could change their balance, so that it does not matter when
         batches end.
         """
+        self.before_asking()
         if not self._draining:
             return
         if self._draining_rows.size != len(self._draining):
@@ -136,26 +148,6 @@ class Quota:
         return self.store.notices() if self.store.lasting else []
 
     # --- what SIMs hold ---------------------------------------------------------------------------
-
-    def held_bytes(self, line: LineState) -> int:
-        """byte; the balance on a SIM, exactly."""
-        balance = int(self._sims.rows[line.row]["balance_bytes"])
-        return balance + line.reserve_bytes + line.ready_bytes
-
-    def used_bytes(self, line: LineState) -> int:
-        """byte; what the store does not know otherwise: use since the line counts from 0 there (I5)."""
-        given = line.initial_balance_bytes + line.granted_bytes
-        return given - max(0, self.held_bytes(line)) - line.settled_bytes
-
-    def lent_bytes(self, line: LineState) -> int:
-        """byte; let out at high speed without a slice, by the operator's setting (live gateways)."""
-        return 0
-
-    def _hold(self, line: LineState, more_bytes: int) -> None:
-        if self._step_bytes:
-            line.reserve_bytes += more_bytes
-        else:
-            self._sims.rows[line.row]["balance_bytes"] += more_bytes
 
     def refill(self, line: LineState, calendar_ns: int) -> None:
         """A packet waits for more than the SIM's row has: the next step of what it holds, or a slice."""
@@ -186,8 +178,9 @@ class Quota:
             for line, initial in zip(lines, initial_bytes, strict=True)
         ]
         for line, balance in zip(lines, self.store.open_lines(asked), strict=True):
-            line.initial_balance_bytes = balance
-            self._hold(line, balance)
+            if balance:
+                line.initial_balance_bytes = balance
+                self._hold(line, balance)
 
     def enter_lines(
         self, lines: list[LineState], initial_bytes: list[int], known: dict[str, int]
@@ -281,6 +274,7 @@ class Quota:
     def attach(self, line: LineState, calendar_ns: int) -> None:
         """Open the session of a line that is in service; it gets its first slice at once if the setting
         says so (D1, D8)."""
+        self.before_asking()
         if line.closed:
             self._reopen(line)
         row = self._sims.rows[line.row]
@@ -290,20 +284,51 @@ class Quota:
         if self._at_attach and may and self.held_bytes(line) == 0:
             self.grant(line, calendar_ns)
 
+    def attach_all(self, lines: list[LineState], calendar_ns: list[int]) -> None:
+        """`attach` for lines that were opened just now and are in service, each at its time.
+
+        The database is asked for the first slices of all of them at once.
+        """
+        rows = np.array([line.row for line in lines], dtype=np.int64)
+        flags = self._sims.rows["flags"][rows] & np.uint16(0xFFFF ^ SIM_DETACHED)
+        flags |= np.uint16(SIM_ATTACHED)
+        self._sims.rows["flags"][rows] = flags
+        if not self._at_attach:
+            return
+        may = flags & np.uint16(SIM_COUPON_ON | SIM_EMPTY) == SIM_COUPON_ON
+        may &= self._sims.rows["balance_bytes"][rows] == 0
+        asking = [at for at in np.flatnonzero(may) if lines[at].reserve_bytes == 0]
+        if asking:
+            self.grant_all([lines[at] for at in asking], [calendar_ns[at] for at in asking])
+
     def grant(self, line: LineState, calendar_ns: int) -> None:
         """Ask for the next slice; with nothing left all lines of the contract are marked empty (D5)."""
         self.defer()
+        granted = self.store.grant(*self._request(line, calendar_ns)).granted_bytes
+        self._take_slice(line, granted)
+
+    def grant_all(self, lines: list[LineState], calendar_ns: list[int]) -> None:
+        """`grant` for lines with a contract each, all in one question."""
+        self.defer()
+        requests = [self._request(*asked) for asked in zip(lines, calendar_ns, strict=True)]
+        for line, grant in zip(lines, self.store.grant_all(requests), strict=True):
+            self._take_slice(line, grant.granted_bytes)
+
+    def _request(self, line: LineState, calendar_ns: int) -> Request:
         line.requests += 1
-        request_id = f"{self.store.run_id}:{line.code}:{line.requests}"
-        grant = self.store.grant(request_id, line.contract.code, line.code, calendar_ns)
-        if grant.granted_bytes == 0:
+        name = f"{self.store.run_id}:{line.code}:{line.requests}"
+        return Request(name, line.contract.code, line.code, calendar_ns)
+
+    def _take_slice(self, line: LineState, granted_bytes: int) -> None:
+        """The database's answer: a slice, or 0."""
+        if granted_bytes == 0:
             self._mark_empty(line.contract)
             return
-        line.granted_bytes += grant.granted_bytes
+        line.granted_bytes += granted_bytes
         line.grants += 1
-        self.granted_bytes += grant.granted_bytes
+        self.granted_bytes += granted_bytes
         self.grants += 1
-        self._hold(line, grant.granted_bytes)
+        self._hold(line, granted_bytes)
 
     def _mark_empty(self, contract: ContractState) -> None:
         """No packet of the contract need stop for a slice, until it is woken; SIMs use what they hold."""
@@ -321,10 +346,18 @@ class Quota:
 
     def settle(self, lines: Iterable[LineState], now_ns: int) -> None:
         """Report what each line used, for good; LedgerError if the books do not agree afterwards."""
+        with put_off():
+            self._settle(lines, now_ns)
+
+    def _settle(self, lines: Iterable[LineState], now_ns: int) -> None:
         self.defer()
         self._marks.clear()
         left = [line for line in lines if not line.closed]
-        self.store.settle_all([(line.code, self.used_bytes(line)) for line in left], True)
+        held = self.held_all(left)
+        used = [self._used(line, held) for line, held in zip(left, held, strict=True)]
+        self.store.settle_all(
+            [(line.code, size) for line, size in zip(left, used, strict=True)], True
+        )
         if self.store.lasting:
             self.store.note_all([(line.code, self._last_news(line, now_ns)) for line in left])
         self.flush()

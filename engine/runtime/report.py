@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from engine import verdict
-from engine.accounting.sims import slow_bytes_of
-from engine.calendar import day_of
 from engine.errors import LedgerError
-from engine.layout import DOWNLINK, SIM_COUPON_ON, SIM_IN_SERVICE, UPLINK
+from engine.runtime.collector import put_off
+from engine.runtime.report_rows import sim_rows, used_all
 from engine.words import (
     CONTROL_BYTES,
     CONTROL_DROPS,
@@ -17,15 +16,22 @@ from engine.words import (
 
 if TYPE_CHECKING:
     from engine.runtime.engine import Engine
-    from engine.runtime.lines import LineState
 
 BYTE_CLASSES = ("charged_bytes", "slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")
 
 
 def snapshot(engine: "Engine") -> dict[str, Any]:
-    """totals, drops, sims, contracts and tunnels, in an order that depends on the input alone."""
+    """totals, drops, sims, contracts, tunnels, and how many SIMs of a subscriber table slept all the time.
+
+    In an order that depends on the input alone.
+    """
     engine.quota.note_drained()
-    sims = [sim(engine, line) for line in engine.book.lines]
+    with put_off():
+        return _snapshot(engine)
+
+
+def _snapshot(engine: "Engine") -> dict[str, Any]:
+    sims = sim_rows(engine, engine.book.lines)
     totals = _totals(engine, sims)
     _check(engine, totals)
     return {
@@ -35,11 +41,19 @@ def snapshot(engine: "Engine") -> dict[str, Any]:
         "contracts": _contracts(engine),
         "rating_groups": _rating_groups(engine, sims),
         "tunnels": engine.sessions.tunnel_report(),
+        **sleeping(engine),
     }
+
+
+def sleeping(engine: "Engine") -> dict[str, int]:
+    """Where there is a subscriber table: how many of its SIMs nothing has named."""
+    sleepers = engine.population.sleepers
+    return {} if sleepers is None else {"sleeping_sims": sleepers.left}
 
 
 def brief(engine: "Engine") -> dict[str, Any]:
     """What can be told at once, however many SIMs there are."""
+    engine.quota.before_asking()
     return {
         "at_ns": engine.now_ns,
         "packets": int(engine.control[CONTROL_PACKETS]),
@@ -49,49 +63,6 @@ def brief(engine: "Engine") -> dict[str, Any]:
         "lines": len(engine.book.lines),
         "questions": engine.quota.questions,
         "drops": drops(engine),
-    }
-
-
-def sim(engine: "Engine", line: "LineState") -> dict[str, Any]:
-    """One SIM's row of the report."""
-    row = engine.sims.rows[line.row]
-    sides = engine.shards.all[line.contract.shard].sides
-    flags = int(row["flags"])
-    limit_bytes = int(engine.rates[line.contract.profile]["restriction_bytes"])
-    day = day_of(engine.now_ns)
-    slow = slow_bytes_of(sides.shape[int(row["side"])], day, engine.window_skip_days)
-    return {
-        "code": line.code,
-        "iccid": line.iccid,
-        "imsi": line.imsi,
-        "msisdn": line.msisdn,
-        "contract": line.contract.code,
-        "address": line.address,
-        "rat_type": line.rat,
-        "up": sides.counters(row, UPLINK),
-        "down": sides.counters(row, DOWNLINK),
-        "grants": line.grants,
-        "granted_bytes": line.granted_bytes,
-        "balance_bytes": max(0, engine.quota.held_bytes(line)),
-        "shown_balance_bytes": line.shown_bytes,
-        "coupon": bool(flags & SIM_COUPON_ON),
-        "regulated": limit_bytes > 0 and slow > limit_bytes,
-        "in_service": bool(flags & SIM_IN_SERVICE),
-        "rating_groups": [
-            _rated(engine, rated) for rated in sides.rated_rows(row) if rated["packets"].any()
-        ],
-    }
-
-
-def _rated(engine: "Engine", rated: Any) -> dict[str, Any]:
-    """What a SIM had as exempt in one rating group (X3)."""
-    return {
-        "rating_group": engine.groups.ids[int(rated["group"])],
-        **{
-            f"{way}_{unit}": int(rated[unit][direction])
-            for way, direction in (("up", UPLINK), ("down", DOWNLINK))
-            for unit in ("packets", "bytes")
-        },
     }
 
 
@@ -107,13 +78,6 @@ def _rating_groups(engine: "Engine", sims: list[dict[str, Any]]) -> list[dict[st
                 if name != "rating_group":
                     total[name] = total.get(name, 0) + value
     return [found[number] for number in sorted(found)]
-
-
-def used_bytes(engine: "Engine", line: "LineState") -> int:
-    """byte; charged to a SIM, both directions."""
-    sides = engine.shards.all[line.contract.shard].sides
-    row = engine.sims.rows[line.row]
-    return sides.charged_bytes(row, UPLINK) + sides.charged_bytes(row, DOWNLINK)
 
 
 def _totals(engine: "Engine", sims: list[dict[str, Any]]) -> dict[str, int]:
@@ -141,11 +105,12 @@ def _check(engine: "Engine", totals: dict[str, int]) -> None:
 
 def check_lines(engine: "Engine") -> None:
     """I1, G3: what a SIM was given is what it used and holds; LedgerError names the line otherwise."""
-    for line in engine.book.lines:
-        balance = engine.quota.held_bytes(line)
+    lines = engine.book.lines
+    balances = engine.quota.held_all(lines)
+    for line, balance, used in zip(lines, balances, used_all(engine, lines), strict=True):
         given = line.initial_balance_bytes + line.granted_bytes
-        kept = balance + used_bytes(engine, line)
-        if given != kept or balance + engine.quota.lent_bytes(line) < 0:
+        kept = balance + used
+        if given != kept or (balance < 0 and balance + engine.quota.lent_bytes(line) < 0):
             raise LedgerError(
                 f"line {line.code}: given {given} bytes, but used and held are {kept}"
             )

@@ -1,10 +1,12 @@
 """Binds sessions to SIM rows: tunnels by TEID and receiver, subscriber addresses and prefixes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.datapath.asleep import nobody_asleep
 from engine.datapath.tables import (
     free_addresses,
     free_tunnels,
@@ -26,6 +28,7 @@ from engine.layout import (
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
     TUNNEL_SEEN,
+    UPLINK,
 )
 from engine.runtime.lines import Binding, Tunnel
 from engine.wire.addresses import format_address, parse_address, parse_prefix
@@ -51,6 +54,11 @@ def check_binding(binding: Binding, *outer: str | None) -> None:
             raise UsageError(f"TEID {tunnel.teid}: allowed: 1 to {(1 << 32) - 1}")
 
 
+def nobody_claims(binding: Binding) -> None:
+    """Nobody sleeps whose addresses and TEIDs these could be."""
+    del binding
+
+
 class Sessions:
     """The tables in which the datapath finds a packet's SIM. Tables are replaced when they are full.
 
@@ -64,14 +72,18 @@ class Sessions:
         self._forget = forget
         self.tunnels: Rows = free_tunnels(1024)
         self.addresses: Rows = free_addresses(1024)
-        self.nets: Rows = np.array([parse_prefix(n) for n in ue_nets], np.int64).reshape(-1, 4)
+        self.prefixes: Rows = np.array([parse_prefix(n) for n in ue_nets], np.int64).reshape(-1, 4)
+        self.nets = nobody_asleep(self.prefixes)
+        """as `datapath.resolve` takes them"""
+        self.on_claim: Callable[[Binding], None] = nobody_claims
+        """told of addresses and TEIDs before they are given to somebody or taken back"""
         self._address_count = 0
-        self._control = control
+        self.control = control
 
     def bind_address(self, text: str, row: int, tunnelled: bool) -> None:
         """Give an address, or an IPv6 /64 prefix ("2001:db8::/64"), to a SIM."""
         hi, lo, prefix = _address_key(text)
-        self._control[CONTROL_BOUND] += 1
+        self.control[CONTROL_BOUND] += 1
         self.bind_halves(hi, lo, row, prefix | (ADDRESS_TUNNELLED if tunnelled else 0))
 
     def bind_halves(self, hi: int, lo: int, row: int, kind: int) -> None:
@@ -96,7 +108,7 @@ class Sessions:
                 return
             row, direction = -1, TUNNEL_ELSEWHERE
         self._set_tunnel(ANY_ENDPOINT, teid, row, direction)
-        if self._control[CONTROL_PACKETS]:  # else no tunnel was made by a packet
+        if self.control[CONTROL_PACKETS]:  # else no tunnel was made by a packet
             self._lend(teid)
 
     def _tunnel(self, endpoint: int, teid: int) -> Any:
@@ -105,19 +117,20 @@ class Sessions:
     def _set_tunnel(self, endpoint: int, teid: int, row: int, direction: int) -> None:
         self.make_room()
         entry = self._tunnel(endpoint, teid)
-        self._control[CONTROL_TUNNELS] += int(entry["key"]) == -1
+        self.control[CONTROL_TUNNELS] += int(entry["key"]) == -1
         stray = int(entry["direction"]) & TUNNEL_SEEN and int(entry["row"]) < 0
-        self._control[CONTROL_STRAYS] -= bool(stray)
+        self.control[CONTROL_STRAYS] -= bool(stray)
         entry["key"], entry["row"], entry["direction"] = endpoint << 32 | teid, row, direction
 
     def _lend(self, teid: int) -> None:
-        lend_tunnel(self.tunnels, self._control, teid, len(self.endpoints))
+        lend_tunnel(self.tunnels, self.control, teid, len(self.endpoints))
 
     def bind_line(self, row: int, binding: Binding) -> None:
         """All of a line: addresses and tunnels.
 
         With addresses given, a packet must come from one of them, or go to one (N7).
         """
+        self.on_claim(binding)
         for text in binding.addresses:
             self.bind_address(text, row, tunnelled=bool(binding.tunnels))
         checked = TUNNEL_CHECKED if binding.addresses else 0
@@ -142,6 +155,7 @@ class Sessions:
 
     def release_line(self, row: int, binding: Binding) -> None:
         """Undo `bind_line`, where nobody else has been given the address or TEID since."""
+        self.on_claim(binding)
         for text in binding.addresses:
             entry = self.addresses[probe_address(self.addresses, *_address_key(text))]
             if int(entry["row"]) == row:
@@ -159,7 +173,7 @@ class Sessions:
                 entry["inner_bytes"] = 0
             elif int(entry["row"]) == row:
                 entry["row"], entry["direction"] = -1, TUNNEL_SEEN
-                self._control[CONTROL_STRAYS] += 1
+                self.control[CONTROL_STRAYS] += 1
         anywhere = self._tunnel(ANY_ENDPOINT, teid)
         if int(anywhere["row"]) in (row, -1):
             anywhere["row"], anywhere["direction"] = -1, 0
@@ -167,16 +181,17 @@ class Sessions:
 
     def set_aside(self, teid: int, receiver: str, state: int) -> None:
         """A tunnel of no session says itself what becomes of its packets: TUNNEL_ASIDE, TUNNEL_OVER."""
+        self.on_claim(Binding((), (Tunnel(teid, UPLINK, receiver),)))
         self._set_tunnel(self.endpoints.intern(*parse_address(receiver)), teid, -1, state)
 
     def make_room(self) -> None:
         """Have room in the tunnel table: without what says nothing any more, or twice as large."""
         table = self.tunnels
-        if self._control[CONTROL_TUNNELS] < room(len(table)):
+        if self.control[CONTROL_TUNNELS] < room(len(table)):
             return
         few = 2 * telling_tunnels(table) < room(len(table))
         self.tunnels = free_tunnels(len(table) * (1 if few else 2))
-        rehash_tunnels(table, self.tunnels, self._control)
+        rehash_tunnels(table, self.tunnels, self.control)
 
     def tunnel_report(self) -> list[dict[str, Any]]:
         """Every tunnel that carried G-PDUs, by destination address and TEID.

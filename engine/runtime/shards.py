@@ -1,7 +1,7 @@
 """A shard: the contracts whose packets one worker meters. Shards share no contract and no side table."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy.typing as npt
 from engine.accounting.marker import GREEN, YELLOW
 from engine.accounting.sims import SideTables, SimTable
 from engine.config import Exempt, Settings
+from engine.datapath.deal import collect, deal
 from engine.datapath.meter import meter
 from engine.datapath.release import release
 from engine.errors import UsageError
+from engine.layout import WORK, aligned_zeros
 from engine.shaper.exempt import RatingGroups
 from engine.words import (
     CONTROL_CAPS,
@@ -33,19 +35,23 @@ Rows = npt.NDArray[Any]
 OnStop = Callable[[int, Any], None]
 
 SHARDS_MAX = 64
+TOGETHER_MIN = 4096
+"""packets of a batch from which on handing its parts to threads costs less than it saves"""
 
 
 class Job(NamedTuple):
     """What all shards are told of a piece of a batch.
 
     settings: RATE and MARK_RATE rows; verdicts: VERDICT[n] to be written, or None; exempt_max: how many
-    packets may be exempt; on_stop(stop code, work row) sees to what a packet waits for.
+    packets may be exempt; on_stop(stop code, work row) sees to what a packet waits for; in_order: whether
+    the answers are to stand in the work itself, besides the verdicts.
     """
 
     settings: tuple[Rows, Rows]
     verdicts: Rows | None
     exempt_max: int
     on_stop: OnStop
+    in_order: bool
 
 
 class Shard:
@@ -89,6 +95,9 @@ class Shard:
             release(work, len(work), job.verdicts)
 
 
+Task = tuple[Shard, SimTable, Job, Rows]
+
+
 class Shards:
     """All shards of an engine; with more than one, each is metered in a thread of its own.
 
@@ -100,8 +109,9 @@ class Shards:
         if not 1 <= count <= SHARDS_MAX:
             raise UsageError(f"shards: {count}; allowed: 1 to {SHARDS_MAX}")
         self.all = [Shard(settings) for _ in range(count)]
-        self.of_row: Rows = np.zeros(1024, dtype=np.int64)
-        self._threads = ThreadPoolExecutor(count) if count > 1 else None
+        self.of_row: Rows = np.zeros(1024, dtype=np.uint8)
+        self._dealt: Rows = np.zeros(0, dtype=WORK)
+        self._threads = ThreadPoolExecutor(count - 1) if count > 1 else None
 
     def place(self, row: int, shard: int) -> None:
         """Say in which shard a new SIM row is."""
@@ -110,20 +120,33 @@ class Shards:
         self.of_row[row] = shard
 
     def run(self, sims: SimTable, job: Job, work: Rows) -> None:
-        """Meter `work`, every shard its own rows in their order; the answers stand in it then."""
+        """Meter `work`, every shard its own rows in their order; see Job for where the answers are."""
         if self._threads is None:
             self.all[0].run(sims, job, work)
             return
-        mine = self.of_row[work["row"]]
-        places = [np.flatnonzero(mine == at) for at in range(len(self.all))]
-        parts = [
-            (shard, at, work[at]) for shard, at in zip(self.all, places, strict=True) if len(at)
-        ]
-        running = [self._threads.submit(shard.run, sims, job, part) for shard, _, part in parts]
+        room = len(work)
+        if len(self._dealt) < room * len(self.all):
+            self._dealt = aligned_zeros(room * len(self.all), WORK)
+        begins = room * np.arange(len(self.all))
+        ends = begins.copy()
+        deal(work, self.of_row, self._dealt, ends)
+        parts = [self._dealt[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        tasks = [(shard, sims, job, part) for shard, part in zip(self.all, parts, strict=True)]
+        self._run_all(self._threads if room >= TOGETHER_MIN else None, tasks)
+        if job.in_order:
+            collect(work, self.of_row, self._dealt, begins)
+
+    @staticmethod
+    def _run_all(threads: ThreadPoolExecutor | None, tasks: list[Task]) -> None:
+        """Every shard its part: the first in this thread, the others at the same time or after it."""
+        running = [] if threads is None else [threads.submit(Shard.run, *t) for t in tasks[1:]]
+        try:
+            for task in tasks[:1] if running else tasks:
+                Shard.run(*task)
+        finally:
+            wait(running)
         for future in running:
             future.result()
-        for _, at, part in parts:
-            work[at] = part
 
     def close(self) -> None:
         """End the threads."""

@@ -108,6 +108,7 @@ class SteppingEngine(Engine):
         self.looking = False
         self.legs: list[Leg] = []
         super().__init__(*arguments, **options)
+        self.population.opens_early = False  # it is to be seen how a packet finds its SIM
 
     def _take_exempt(self, exempt: Exempt) -> None:
         super()._take_exempt(exempt)
@@ -221,7 +222,7 @@ def _mark(mark: Any) -> View:
 def _restriction(engine: Engine, line: LineState, shape: Any) -> View:
     """The 3-day window as of now (R1-R3)."""
     limit = int(engine.rates[line.contract.profile]["restriction_bytes"])
-    window = slow_bytes_of(shape, day_of(engine.now_ns), engine.window_skip_days)
+    window = int(slow_bytes_of(shape, day_of(engine.now_ns), engine.window_skip_days))
     return {
         "effective": engine.settings.restriction.effective,
         "limit_bytes": limit,

@@ -1,18 +1,39 @@
 """A GTP-C datagram to `Message` and back; the first octet, or the message, says which version it is."""
 
+from collections.abc import Container
+
 from engine.errors import SignallingError, UsageError
 from engine.signalling import gtpv1_read, gtpv1_write, gtpv2_read, gtpv2_write
 from engine.signalling.causes import Cause, number
 from engine.signalling.messages import Message
 
+NOT_FOLLOWED = frozenset(
+    (
+        "ambr_kbps",
+        "apn_restriction",
+        "charging_id",
+        "imei",
+        "indication",
+        "location",
+        "network",
+        "options",
+        "qci",
+        "qos",
+        "selection_mode",
+        "tft",
+    )
+)
+"""fields of a message, and of its bearers, that say nothing of which session has which ends"""
 
-def decode(data: bytes, strict: bool = True) -> Message:
+
+def decode(data: bytes, strict: bool = True, skip: Container[str] = ()) -> Message:
     """The message in a datagram.
 
     With `strict` every element that is read must be well formed, and what a request or an answer must
     carry must be there (TS 29.274 7.7, TS 29.060 11.1); the error then has the cause to answer with.
     Without, for captures, an element that is not well formed counts as absent and nothing is missed; that
-    also helps to find whom to tell of a refusal.
+    also helps to find whom to tell of a refusal. `skip`: fields of the message that are not read, such as
+    `NOT_FOLLOWED`.
 
     SignallingError of `reason` "short", "version", "proto", "len", "piggyback", "ie_len", "ie_count",
     "ie_depth", "ext_len", "ext_count"; with `strict` also "noseq", "noteid", "ext_required", "ie_type",
@@ -22,9 +43,9 @@ def decode(data: bytes, strict: bool = True) -> Message:
         raise SignallingError("the datagram is empty", reason="short")
     version = data[0] >> 5
     if version == 2:
-        return gtpv2_read.decode(data, strict)
+        return gtpv2_read.decode(data, strict, skip)
     if version == 1 and data[0] & 0x10:
-        return gtpv1_read.decode(data, strict)
+        return gtpv1_read.decode(data, strict, skip)
     if version > 2:
         raise SignallingError(
             f"version {version} is not known",

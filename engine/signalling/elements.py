@@ -6,11 +6,14 @@ UsageError.
 """
 
 import re
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from engine.errors import SignallingError, UsageError
 from engine.signalling.messages import PDN_IPV4, PDN_IPV4V6, PDN_IPV6
 
+_REMEMBERED = 1024
+"""addresses and access point names whose text is kept: those of the network come again and again"""
 APN_BYTES_MAX = 100
 TFT_BYTES_MAX = 255
 _LABEL = re.compile(rb"[A-Za-z0-9_-]{1,63}")
@@ -98,6 +101,7 @@ def write_plmn(network: tuple[str, str]) -> bytes:
     return bytes.fromhex(mcc + (mnc[2:] or "f") + mnc[:2]).translate(_SWAPPED)
 
 
+@lru_cache(_REMEMBERED)
 def apn(body: bytes) -> str:
     """The labels of an access point name, joined by dots, in the case they have there (TS 23.003 9.1)."""
     if not 1 <= len(body) <= APN_BYTES_MAX:
@@ -121,10 +125,12 @@ def write_apn(name: str) -> bytes:
     return body
 
 
+@lru_cache(_REMEMBERED)
 def text4(body: bytes) -> str:
     return inet_ntop(AF_INET, body)
 
 
+@lru_cache(_REMEMBERED)
 def text6(body: bytes) -> str:
     return inet_ntop(AF_INET6, body)
 

@@ -1,5 +1,6 @@
 """GTPv1-C (TS 29.060): octets to `Message`."""
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from engine.errors import SignallingError
@@ -70,8 +71,8 @@ class Header(NamedTuple):
     end: int
 
 
-def decode(data: bytes, strict: bool) -> Message:
-    """The message in a datagram."""
+def decode(data: bytes, strict: bool, skip: Container[str] = ()) -> Message:
+    """The message in a datagram, without fields of `skip`."""
     if len(data) < 8:
         raise SignallingError("the header is cut short", reason="short", version=1)
     message_type = data[1]
@@ -82,7 +83,8 @@ def decode(data: bytes, strict: bool) -> Message:
         header = _header(data, kind, teid, sequence, strict)
         if kind is Kind.OTHER:
             return Message(1, kind, header.sequence, teid, message_type=message_type)
-        found = _fields(_elements(data, header.body, header.end, strict), kind, strict)
+        rows = _elements(data, header.body, header.end, strict)
+        found = _fields(rows, kind, strict, skip)
         if strict:
             _check(kind, found)
         return Message(1, kind, header.sequence, teid, **found)
@@ -235,7 +237,9 @@ _FIELDS: dict[int, tuple[str, Any]] = {
 }
 
 
-def _fields(rows: list[tuple[int, bytes]], kind: Kind, strict: bool) -> dict[str, Any]:
+def _fields(
+    rows: list[tuple[int, bytes]], kind: Kind, strict: bool, skip: Container[str]
+) -> dict[str, Any]:
     """The fields of a message by their names; of an element twice there the first counts."""
     found: dict[str, Any] = {}
     seen: set[str] = set()
@@ -249,7 +253,7 @@ def _fields(rows: list[tuple[int, bytes]], kind: Kind, strict: bool) -> dict[str
                 found.setdefault("linked_bearer", _nsapi(body))
             elif element in _FIELDS:
                 name, read = _FIELDS[element]
-                if name not in seen:
+                if name not in seen and name not in skip:
                     seen.add(name)
                     found[name] = read(body)
         except SignallingError as error:

@@ -1,5 +1,6 @@
 """GTPv2-C (TS 29.274): octets to `Message`."""
 
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 from engine.errors import SignallingError
@@ -70,16 +71,16 @@ class Element(NamedTuple):
     inner: "list[Element] | None"
 
 
-def decode(data: bytes, strict: bool) -> Message:
+def decode(data: bytes, strict: bool, skip: Container[str] = ()) -> Message:
     """The message in a datagram, and the one piggybacked on it (TS 29.274 5.5.1)."""
     header = _header(data, 0)
     piggybacked = None
     try:
         if data[0] & 0x10:
-            piggybacked = _second(data, header.end, strict)
+            piggybacked = _second(data, header.end, strict, skip)
         elif header.end < len(data) and strict:
             raise elements.bad(f"{len(data) - header.end} octets follow the message", "len")
-        return _message(data, header, strict, piggybacked)
+        return _message(data, header, (strict, skip), piggybacked)
     except SignallingError as error:
         if error.version:
             raise
@@ -106,7 +107,7 @@ def _header(data: bytes, at: int) -> Header:
     return Header(kind, message_type, teid, sequence, at + size, end)
 
 
-def _second(data: bytes, at: int, strict: bool) -> Message:
+def _second(data: bytes, at: int, strict: bool, skip: Container[str]) -> Message:
     """The message behind the first: the last of the datagram, with nothing piggybacked on it."""
     if at + 8 > len(data) or data[at] >> 5 != 2 or data[at] & 0x10:
         raise elements.bad("what is piggybacked is no single message of version 2", "piggyback")
@@ -114,7 +115,7 @@ def _second(data: bytes, at: int, strict: bool) -> Message:
     if header.end != len(data):
         raise elements.bad("the piggybacked message does not end the datagram", "piggyback")
     try:
-        return _message(data, header, strict, None)
+        return _message(data, header, (strict, skip), None)
     except SignallingError as error:
         is_request = header.kind.endswith("-request")
         raise located(
@@ -122,7 +123,11 @@ def _second(data: bytes, at: int, strict: bool) -> Message:
         ) from None
 
 
-def _message(data: bytes, header: Header, strict: bool, piggybacked: Message | None) -> Message:
+def _message(
+    data: bytes, header: Header, how: tuple[bool, Container[str]], piggybacked: Message | None
+) -> Message:
+    """`how`: strict or not, and which fields are not read."""
+    strict, skip = how
     kind = header.kind
     if kind is Kind.OTHER:
         return Message(
@@ -136,7 +141,7 @@ def _message(data: bytes, header: Header, strict: bool, piggybacked: Message | N
     if strict and header.teid is None and kind not in NO_TEID:
         raise elements.bad("the header has no TEID", "noteid")
     budget = [ELEMENTS_MAX]
-    found = _fields(_elements(data, header.body, header.end, 1, budget), kind, strict)
+    found = _fields(_elements(data, header.body, header.end, 1, budget), kind, strict, skip)
     if strict:
         _check(kind, found)
     return Message(2, kind, header.sequence, header.teid, piggybacked=piggybacked, **found)
@@ -239,7 +244,7 @@ _BEARER_FIELDS: dict[int, tuple[str, Any]] = {
 }
 
 
-def _fields(rows: list[Element], kind: Kind, strict: bool) -> dict[str, Any]:
+def _fields(rows: list[Element], kind: Kind, strict: bool, skip: Container[str]) -> dict[str, Any]:
     """The fields of a message by their names; of an element that is there twice the first counts.
 
     So does it where it cannot be read, and contexts are read for as many bearers as there can be: what
@@ -254,12 +259,12 @@ def _fields(rows: list[Element], kind: Kind, strict: bool) -> dict[str, Any]:
             if row.inner is not None:
                 contexts += row.type == BEARER
                 if row.type == BEARER and contexts <= BEARERS_MAX:
-                    _add(bearers, _bearer(row, found, strict))
+                    _add(bearers, _bearer(row, found, strict, skip))
             elif row.type == EBI and row.instance == 1 and kind is Kind.DELETE_BEARER_REQUEST:
                 _add(bearers, Bearer(elements.octet(row.body) & 0xF, instance=1))
             else:
                 field = _FIELDS.get((row.type, row.instance))
-                if field is not None and field[0] not in seen:
+                if field is not None and field[0] not in seen and field[0] not in skip:
                     seen.add(field[0])
                     found[field[0]] = field[1](row.body)
         except SignallingError as error:
@@ -291,7 +296,9 @@ def _add(bearers: list[Bearer], bearer: Bearer) -> None:
         bearers.append(bearer)
 
 
-def _bearer(context: Element, message: dict[str, Any], strict: bool) -> Bearer:
+def _bearer(
+    context: Element, message: dict[str, Any], strict: bool, skip: Container[str]
+) -> Bearer:
     """A bearer context; the charging id of the first one is the message's."""
     found: dict[str, Any] = {}
     seen: set[str] = set()
@@ -303,7 +310,7 @@ def _bearer(context: Element, message: dict[str, Any], strict: bool) -> Bearer:
                     fteids[row.instance] = fteid(row.body)
             elif row.type in _BEARER_FIELDS and row.instance == 0:
                 name, read = _BEARER_FIELDS[row.type]
-                if name not in seen:
+                if name not in seen and name not in skip:
                     seen.add(name)
                     found[name] = read(row.body)
         except SignallingError as error:

@@ -1,7 +1,7 @@
 """Subscribers: contracts, lines and events; who may attach, with what, and what happens when."""
 
 from engine.subscribers import events
-from engine.subscribers.loader import check, json_schema, load
+from engine.subscribers.loader import check, json_schema, load, load_any
 from engine.subscribers.model import (
     Attach,
     Book,
@@ -36,4 +36,5 @@ __all__ = [
     "events",
     "json_schema",
     "load",
+    "load_any",
 ]

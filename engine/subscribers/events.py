@@ -1,7 +1,8 @@
 """Event files: what happens to contracts and lines when; JSON lines, or TOML with `[[event]]`."""
 
+from collections.abc import Container
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -23,6 +24,9 @@ from engine.subscribers import moment
 from engine.subscribers.jsonlines import JsonLines
 from engine.subscribers.model import SAID, Book, Event, ExemptFile, ReloadExempt
 
+if TYPE_CHECKING:
+    from engine.subscribers.table import SubscriberTable
+
 ADAPTERS: dict[str, TypeAdapter[Any]] = {do: TypeAdapter(kind) for do, kind in SAID.items()}
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 SUFFIXES = (*JSON_SUFFIXES, ".toml")
@@ -31,8 +35,8 @@ SUFFIXES = (*JSON_SUFFIXES, ".toml")
 class _Known(NamedTuple):
     """Codes that events may name."""
 
-    contracts: frozenset[str]
-    lines: frozenset[str]
+    contracts: Container[str]
+    lines: Container[str]
 
 
 class _Lists:
@@ -65,9 +69,11 @@ class _Document(NamedTuple):
     locate: Locate
 
 
-def _known(book: Book | None) -> _Known | None:
+def _known(book: "Book | SubscriberTable | None") -> _Known | None:
     if book is None:
         return None
+    if not isinstance(book, Book):
+        return _Known(*book.codes)
     lines = frozenset(line.code for contract in book.contracts for line in contract.lines)
     return _Known(frozenset(contract.code for contract in book.contracts), lines)
 
@@ -143,7 +149,9 @@ def _json(text: str, name: str) -> _Document:
     return _Document(items, lines.faults, lines.locate)
 
 
-def _examine(text: str, name: str, book: Book | None) -> tuple[list[Event], list[Fault]]:
+def _examine(
+    text: str, name: str, book: "Book | SubscriberTable | None"
+) -> tuple[list[Event], list[Fault]]:
     suffix = FilePath(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(f"{name}: an event file ends in {' or '.join(SUFFIXES)}; rename it")
@@ -162,7 +170,7 @@ def _examine(text: str, name: str, book: Book | None) -> tuple[list[Event], list
     return events, sorted([*document.faults, *located(wrong, name, document.locate)])
 
 
-def check(text: str, name: str, book: Book | None = None) -> list[Fault]:
+def check(text: str, name: str, book: "Book | SubscriberTable | None" = None) -> list[Fault]:
     """All that is wrong with an event file, in the order of the text.
 
     With a book, lines and contracts must be in it. Exempt lists are read, from the folder of the file
@@ -172,7 +180,7 @@ def check(text: str, name: str, book: Book | None = None) -> list[Fault]:
     return _examine(text, name, book)[1]
 
 
-def load(path: str | FilePath, book: Book | None = None) -> list[Event]:
+def load(path: str | FilePath, book: "Book | SubscriberTable | None" = None) -> list[Event]:
     """The events in the order of their time; those of one time stay in the order of the file.
 
     ConfigError with one line for each fault: file, line, column, key, what is allowed.

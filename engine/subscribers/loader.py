@@ -1,7 +1,7 @@
 """Subscriber files: TOML, or CSV for large books."""
 
 from pathlib import Path as FilePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -12,6 +12,10 @@ from engine.errors import ConfigError
 from engine.subscribers import rules
 from engine.subscribers.csvbook import CsvBook
 from engine.subscribers.model import Book
+from engine.subscribers.table_format import is_table
+
+if TYPE_CHECKING:
+    from engine.subscribers.table import SubscriberTable
 
 ADAPTER: TypeAdapter[Book] = TypeAdapter(Book)
 SUFFIXES = (".toml", ".csv")
@@ -37,7 +41,8 @@ def _csv(text: str, name: str, settings: Settings) -> tuple[Book | None, list[Fa
     return book, sorted([*document.faults, *faults])
 
 
-def _examine(text: str, name: str, settings: Settings) -> tuple[Book | None, list[Fault]]:
+def examine(text: str, name: str, settings: Settings) -> tuple[Book | None, list[Fault]]:
+    """The book that a text says, None where it says none, and all that is wrong with it; see `check`."""
     suffix = FilePath(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(
@@ -51,7 +56,7 @@ def check(text: str, name: str, settings: Settings) -> list[Fault]:
 
     The ending of `name` says which format it is; ConfigError if it is neither `.toml` nor `.csv`.
     """
-    return _examine(text, name, settings)[1]
+    return examine(text, name, settings)[1]
 
 
 def load(path: str | FilePath, settings: Settings) -> Book:
@@ -59,10 +64,24 @@ def load(path: str | FilePath, settings: Settings) -> Book:
 
     ConfigError with one line for each fault: file, line, column, key, what is allowed.
     """
-    book, faults = _examine(read_text(path), str(path), settings)
+    if is_table(path):
+        raise ConfigError(
+            f"{path}: a packed subscriber table, which only what meters packets reads; name the "
+            "TOML or CSV file"
+        )
+    book, faults = examine(read_text(path), str(path), settings)
     refuse(faults)
     assert book is not None
     return book
+
+
+def load_any(path: str | FilePath, settings: Settings) -> "Book | SubscriberTable":
+    """The book in a TOML or CSV file, or a binary table, which is known by how it begins; ConfigError."""
+    if not is_table(path):
+        return load(path, settings)
+    from engine.subscribers.table import SubscriberTable  # its kernels are compiled only then
+
+    return SubscriberTable(path, settings)
 
 
 def json_schema() -> dict[str, Any]:

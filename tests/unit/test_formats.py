@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from engine.cli.table import SIMS_SHOWN, TUNNELS_SHOWN, show, size
@@ -73,6 +75,19 @@ def test_json_is_the_document() -> None:
     assert json.loads(text) == document()
     assert text.endswith("}\n")
     assert "ä.pcap" in text
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+NESTED = st.recursive(
+    PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+@given(NESTED)
+def test_json_is_indented_as_the_library_would(value: Any) -> None:
+    """for any document: empty ones, ones in others, names and texts with quotes, brackets, line breaks"""
+    wanted = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    assert "".join(as_json(value)) == wanted
 
 
 def test_every_line_of_jsonl_is_a_record() -> None:

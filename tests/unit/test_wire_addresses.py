@@ -25,7 +25,20 @@ def test_ipv4_is_held_in_its_mapped_form() -> None:
     assert format_address(0, 0xFFFF_0102_0304) == "1.2.3.4"
 
 
-@pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.256", "fe80::1%eth0", "host", "1.2.3.4/8"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "10.0.0",
+        "10.0.0.256",
+        "fe80::1%eth0",
+        "host",
+        "1.2.3.4/8",
+        "1.2.3.04",
+        "1.2.3.4\0",
+        "1.2.3.４",
+    ],
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_address(text)
