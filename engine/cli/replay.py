@@ -85,7 +85,7 @@ def _show_schema(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     type=click.IntRange(1, 64),
     default=None,
     show_default="one for each core",
-    help="Threads that read and parse; the figures are the same for any number.",
+    help="Threads for one pcap file; the figures are the same for any number.",
 )
 @click.option(
     "--fail-if",

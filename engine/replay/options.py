@@ -17,8 +17,8 @@ class Options:
     `encapsulation`: "gtp" bills G-PDUs, "ip" the outermost IP packets, "auto" the first if the beginning
     of a capture shows a G-PDU. `ue_nets` are CIDR prefixes whose every address is a SIM of the default
     plan; without them and without subscribers the configuration's are taken. `workers` is how
-    many threads read and parse (None: one for each core), `gateway` the name by which the coupon database
-    knows this replay.
+    many threads read and parse a pcap file, the one that meters included (None: one for each core; with 1,
+    another reads ahead), `gateway` the name by which the coupon database knows this replay.
     `sessions`: "auto" follows the control messages (GTP-C) in the captures and bills by the sessions that
     they open, "ignore" takes no notice of them.
     `count` bills on another basis than the configuration's: the setting's values.

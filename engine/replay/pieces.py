@@ -5,9 +5,11 @@ receiver that is new, a time that goes back), is read again in order, up to wher
 So what comes out is the same for any number of threads, and for none.
 """
 
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy.typing as npt
@@ -17,35 +19,75 @@ from engine.wire.pieces import Cut, Piece
 
 Rows = npt.NDArray[Any]
 
-AHEAD_EACH = 2
-"""pieces a thread may be ahead"""
+AHEAD = 20
+"""pieces that may lie ready: the first packets of many SIMs take long, and reading goes on meanwhile"""
+SWITCH_S = 0.0002
+"""how long one thread may keep the others out of Python: a piece is parsed outside it in 0.6 ms, and must
+not wait for ten times as long to be handed over"""
 
 
 FIRST_BYTES = 1 << 18
 """what is read in order first: it shows the receivers and the times that pieces are to be made of"""
 
 
+class _Task:
+    """A piece that is parsed, by one of the threads or by the one that asks for it."""
+
+    def __init__(self, threads: ThreadPoolExecutor, parse: Callable[[], Piece]) -> None:
+        self._parse = parse
+        self._future: Future[Piece] | None = threads.submit(parse)
+        self._piece: Piece | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._future is None or self._future.done()
+
+    def take_over(self) -> bool:
+        """Parse it in this thread; False if another has begun to."""
+        if self._future is None or not self._future.cancel():
+            return False
+        self._piece, self._future = self._parse(), None
+        return True
+
+    def wait(self) -> Piece:
+        """The piece, as soon as it is there."""
+        if self._future is not None:
+            return self._future.result()
+        assert self._piece is not None
+        return self._piece
+
+
 class Pieces:
-    """Iterates over the packets of a divisible capture, with `workers` threads; see Capture."""
+    """Iterates over the packets of a divisible capture, with `workers` threads; see Capture.
+
+    The thread that iterates, and meters in between, is one of them: where the next piece is not ready, it
+    parses one itself. A single worker leaves that to a thread that reads ahead.
+    """
 
     def __init__(self, capture: Capture, workers: int) -> None:
         self._capture = capture
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pktoll-read")
-        self._most = workers * (1 + AHEAD_EACH)
-        self._running: deque[Future[Piece]] = deque()
+        self._helps = workers > 1
+        self._threads = ThreadPoolExecutor(max(1, workers - 1), thread_name_prefix="pktoll-read")
+        self._most = workers + AHEAD
+        self._running: deque[_Task] = deque()
         self._rooms: list[Rows] = []
         self._next = 0
 
     def __iter__(self) -> Iterator[Rows]:
         """Batches, valid until the next step."""
-        capture = self._capture
+        capture, before_s = self._capture, sys.getswitchinterval()
+        sys.setswitchinterval(min(before_s, SWITCH_S))
         try:
-            yield from capture.batches_before(FIRST_BYTES)
+            beginning = [batch.copy() for batch in capture.batches_before(FIRST_BYTES)]
             cut = capture.cut()
+            if cut is not None:
+                self._start_more(cut)
+            yield from beginning
             if cut is not None:
                 yield from self._adopted(cut)
             yield from capture
         finally:
+            sys.setswitchinterval(before_s)
             self._threads.shutdown(cancel_futures=True)
             capture.close()
 
@@ -54,7 +96,7 @@ class Pieces:
         capture = self._capture
         for number in range(len(cut)):
             self._start_more(cut)
-            piece = self._running.popleft().result()
+            piece = self._first()
             if capture.stopped:
                 return
             if capture.adopt(piece) and len(piece.packets):
@@ -67,5 +109,14 @@ class Pieces:
         while self._next < len(cut) and len(self._running) < self._most:
             room = self._rooms.pop() if self._rooms else None
             known = self._capture.endpoints_now()
-            self._running.append(self._threads.submit(cut.parse, self._next, known, room))
+            task = _Task(self._threads, partial(cut.parse, self._next, known, room))
+            self._running.append(task)
             self._next += 1
+
+    def _first(self) -> Piece:
+        """The first of the pieces that are under way; parses others meanwhile, if that is its part."""
+        first = self._running[0]
+        while self._helps and not first.ready:
+            if not any(task.take_over() for task in self._running):
+                break
+        return self._running.popleft().wait()
