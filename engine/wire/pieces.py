@@ -58,11 +58,15 @@ def plausible(buf: Any, pos: Any, since_s: Any, state: Any, interface: Any) -> A
 
 
 @kernel(u1s, i8, i8, i8s, rows(INTERFACE))
-def find_record(buf: Any, end: Any, since_s: Any, state: Any, interfaces: Any) -> Any:
-    """Least offset before `end` at which a chain of plausible records begins; `end` without any."""
+def find_record(buf: Any, until: Any, since_s: Any, state: Any, interfaces: Any) -> Any:
+    """Least offset before `until` at which a chain of plausible records begins.
+
+    Without any it is `until`, or the end of what is in the buffer, whatever is less.
+    """
     interface = interfaces[0]
     header_bytes = state[st.HEADER_BYTES]
-    for first in range(end - header_bytes):
+    end = state[st.END]
+    for first in range(min(until, end - header_bytes)):
         pos = np.int64(first)
         for _ in range(CHAIN):
             held = plausible(buf, pos, since_s, state, interface)
@@ -73,7 +77,7 @@ def find_record(buf: Any, end: Any, since_s: Any, state: Any, interfaces: Any) -
                 return first
         if held >= 0:
             return first
-    return end
+    return min(until, end)
 
 
 class Piece(NamedTuple):
@@ -132,7 +136,8 @@ class Cut:
         state[st.END] = os.preadv(self._file, [buffer[:BLOCK_BYTES].data], offset)
         if number > 0:
             since_s = self._state[st.FIRST_NS] // NS_PER_S
-            state[st.POS] = find_record(buffer, state[st.END], since_s, state, self._interfaces)
+            until = self.limit(number) - offset
+            state[st.POS] = find_record(buffer, until, since_s, state, self._interfaces)
         begin = int(state[st.BASE] + state[st.POS])
         signals = Signals()
         room = aligned_zeros(ROWS_MAX, PACKET) if room is None else room
