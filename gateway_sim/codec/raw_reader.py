@@ -17,4 +17,4 @@ def read(path: str) -> tuple[int, int]:
 
 if __name__ == "__main__":
     found, of_bytes = read(sys.argv[1])
-    print(f"{found} packets, {of_bytes} bytes")
+    sys.stdout.write(f"{found} packets, {of_bytes} bytes\n")
