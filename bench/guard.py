@@ -65,6 +65,8 @@ def measured_once() -> Record:
 
 def measured_apart(folder: Path, runs: int) -> list[Record]:
     """The same in fresh processes, with the code of a checkout of the project."""
+    if not (folder / "bench" / "guard.py").is_file():  # else another checkout would be measured
+        raise SystemExit(f"guard: {folder} could not be measured: it has no bench/guard.py")
     command = [sys.executable, "-m", "bench.guard", "--measure"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     found = []
