@@ -37,11 +37,9 @@ def parse_address(text: str) -> tuple[int, int]:
 @lru_cache(_REMEMBERED)
 def _parse(text: str) -> tuple[int, int]:
     address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv4Address):
-        return 0, V4_MAPPED | int(address)
-    if address.scope_id is not None:
+    if getattr(address, "scope_id", None) is not None:
         raise ValueError(f"{text!r}: an address with a zone cannot be told apart on the wire")
-    return _halves(int(address))
+    return _halves(int(address) | (V4_MAPPED if address.version == 4 else 0))
 
 
 def format_address(hi: int, lo: int) -> str:

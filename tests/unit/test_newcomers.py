@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import UsageError
+from engine.layout import SIM_ATTACHED
 from engine.pool.store import LineNews, Request, open_store
 from engine.runtime import Engine
 from engine.runtime.collector import put_off
@@ -230,3 +231,13 @@ def test_the_collector_is_put_off_and_then_as_it_was(on: bool) -> None:
         assert gc.isenabled() == on
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_a_live_engine_opens_newcomers_without_waiting_for_the_database() -> None:
+    """D9: their sessions are open after the batch; what they got meanwhile is the setting's word."""
+    with crowd(live=True) as engine:
+        verdicts = engine.process(arrivals(3))
+        assert (verdicts["code"] > 0).all()
+        flags = engine.sims.rows["flags"][:3]
+        assert (flags & np.uint16(SIM_ATTACHED)).all()
+        assert len(engine.snapshot()["sims"]) == 3
