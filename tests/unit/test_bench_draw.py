@@ -14,9 +14,6 @@ from engine.errors import PktollError
 from engine.layout import WORK
 from tests.support.benches import need, program, row
 
-pytestmark = pytest.mark.jit  # what they drive is tested in all modes by itself
-
-
 SIMS = 512
 COUNT = 4_000
 ROUND = 3

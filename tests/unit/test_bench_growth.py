@@ -27,9 +27,6 @@ from engine.replay import Options, run
 from engine.units import NS_PER_DAY
 from tests.support.command import PROJECT, environment
 
-pytestmark = pytest.mark.jit  # what they drive is tested in all modes by itself
-
-
 PACKETS, SIMS, TIMES, STEP_US = 200, 7, 3, 5_000
 UE_NETS = ("10.0.0.0/8",)
 

@@ -13,9 +13,6 @@ from bench.rounds import Round
 from engine.errors import PktollError
 from tests.support.benches import row
 
-pytestmark = pytest.mark.jit  # what they drive is tested in all modes by itself
-
-
 PACKETS = 300
 SIMS = 4
 BURNS = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass"
