@@ -24,8 +24,6 @@ RECORD_BYTES = 16
 MAGIC = 0xA1B2C3D4
 STEP_US = 3_000
 """100 million packets take three and a half days: the ends of days are among them"""
-HELD_BYTES = 80
-"""captured of a frame: all headers up to the inner UDP header"""
 US_PER_S = 1_000_000
 PIPE_BYTES = 1 << 20
 

@@ -97,15 +97,6 @@ class Row(NamedTuple):
         return (self.section, self.size, self.choice, self.sizes)
 
 
-def pin() -> int | None:
-    """Keep this process and all that it starts on one core; None where that cannot be asked for."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    core = max(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
-    return core
-
-
 def turns(runners: Mapping[str, Runner], rounds: int, unkept: int = 1) -> dict[str, list[Round]]:
     """`rounds` rounds of every runner in turn, after `unkept` others (caches are filled by then).
 

@@ -28,10 +28,6 @@ DAYS_MAX = 106_650
 """days from 1970-01-01 to 2261-12-31"""
 LINE_FLAGS = TABLE_COUPON_ON | TABLE_IN_SERVICE | TABLE_PREFIX_FIRST
 CONTRACT_FLAGS = TABLE_OWN_COUPONS | TABLE_IPV6
-IMSI_DIGITS = 5, 15
-"""of a telephone number, too (ITU-T E.212, E.164)"""
-ICCID_DIGITS = 16, 22
-"""more than an IMSI has, so that a name says by itself which of the two it is"""
 MULTICAST4 = 0xE0000000
 """224.0.0.0, from which on no address is a terminal's (RFC 1112 4)"""
 MULTICAST6 = 0xFF

@@ -6,12 +6,10 @@ import re
 from engine.calendar import month_text, parse_month
 
 CODE_BYTES = 16
-MIO_BYTES = 12
 SHORT_BYTES = 8
 """octets for the digits of an IMSI or of a telephone number"""
 LONG_BYTES = 12
 """octets for those of an ICCID"""
-NO_DIGITS = -1
 
 _CODE = re.compile(r"[!-~]{1,16}")
 _SHORT = re.compile(r"[0-9]{5,15}")

@@ -33,8 +33,8 @@ LEAST_BYTES = PAYLOAD + V4_BYTES + UDP_BYTES
 
 V4_TYPE = 0x0800_45
 """an Ethernet type, and the first byte of an IPv4 header without options"""
-UNFRAGMENTED, OF_HEADER = 0, 0x3FFF_00FF
-"""of the four bytes from the fragment field on: neither offset nor more fragments; and the protocol"""
+OF_HEADER = 0x3FFF_00FF
+"""of the four bytes from the fragment field on: offset and more fragments, both 0 here, and the protocol"""
 G_PDU = 0x30_FF
 """GTP version 1, no options; message type"""
 V4_MULTICAST = 224
