@@ -265,6 +265,7 @@ def test_a_checkout_that_cannot_be_measured_is_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"could not be measured: it has no bench/guard\.py"):
         guard.measured_apart(tmp_path, 1)
     (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").touch()  # without it an installed `bench` would be run
     (tmp_path / "bench" / "guard.py").write_text("raise SystemExit('planted')")
     with pytest.raises(SystemExit, match="could not be measured:\nplanted"):
         guard.measured_apart(tmp_path, 1)
