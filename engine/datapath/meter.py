@@ -16,7 +16,7 @@ from engine.datapath.answers import barred, drop
 from engine.datapath.exempted import counters_of, pass_exempt
 from engine.datapath.metered import GO_ON, may_pass, shape_packet, state_of
 from engine.datapath.policed import police_exempt, police_packet
-from engine.jit import apart, i8s, kernel, leaf, prefetch, rows, tuple_of, unsigned
+from engine.jit import apart, i8s, inlined, kernel, leaf, prefetch, rows, tuple_of, unsigned
 from engine.layout import (
     CHARGED_PACKET,
     MARK_RATE,
@@ -50,6 +50,12 @@ from engine.words import (
 
 AHEAD = 96
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
+
+GROUP = 4
+"""rows that are asked for in a row"""
+
+NEAR = 12
+"""packets between asking for a SIM's row once more, for its page, and reading it"""
 
 SIDE_AHEAD, RATED_AHEAD = 32, 12
 """packets between asking for an exempt packet's side rows, and its rating group's row, and reading them"""
@@ -122,6 +128,35 @@ def look_ahead(sims, sides, work, k, asked):  # type: ignore[no-untyped-def]
     return last
 
 
+@inlined
+def charge_plain(sims, rates, work, k):  # type: ignore[no-untyped-def]
+    """Meter work row `k` if it is a plain charged packet; False, and no trace of it, where it is not.
+
+    One that leaves nothing of the balance is not: so a packet of no bytes is charged only where there is one.
+    """
+    w = work[unsigned(k)]
+    sim = sims[unsigned(w["row"])]
+    way = np.int64(w["flags"])
+    if np.int64(sim["flags"]) & _PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
+        return False
+    at = unsigned(way)
+    size = np.int64(w["length"])
+    now_ns = np.int64(w["time_ns"])
+    rate = rates[unsigned(sim["profile"]) + at]
+    elapsed_ns = now_ns - np.int64(sim["last_ns"][at])
+    credit = refilled(np.int64(sim["credit"][at]), rate, elapsed_ns) - size * CREDIT_PER_BYTE
+    balance = np.int64(sim["balance_bytes"]) - size
+    charged = np.int64(sim["charged"][at]) + size + CHARGED_PACKET
+    if (balance - 1 | credit | charged) < 0:  # it has to wait, or the counter has to be carried over
+        return False
+    sim["credit"][at] = credit
+    sim["last_ns"][at] = now_ns
+    sim["balance_bytes"] = balance
+    sim["charged"][at] = charged
+    w["flags"] = way | _CHARGED
+    return True
+
+
 @leaf
 def run_plain(sims, rates, work, first, count):  # type: ignore[no-untyped-def]
     """Meter plain charged packets from `first` on; index of the first that is not one, or `count`.
@@ -131,31 +166,17 @@ def run_plain(sims, rates, work, first, count):  # type: ignore[no-untyped-def]
     """
     apart()
     k = first
-    while k < count:
-        if k + AHEAD < count:
-            prefetch(sims, unsigned(work[unsigned(k + AHEAD)]["row"]))
-        w = work[unsigned(k)]
-        sim = sims[unsigned(w["row"])]
-        way = np.int64(w["flags"])
-        if np.int64(sim["flags"]) & _PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
-            break
-        size = np.int64(w["length"])
-        balance = np.int64(sim["balance_bytes"]) - size
-        if (balance | size - 1) < 0:  # a packet of no bytes is fast only where there is a balance
-            break
-        at = unsigned(way)
-        now_ns = np.int64(w["time_ns"])
-        rate = rates[unsigned(sim["profile"]) + at]
-        elapsed_ns = now_ns - np.int64(sim["last_ns"][at])
-        credit = refilled(np.int64(sim["credit"][at]), rate, elapsed_ns) - size * CREDIT_PER_BYTE
-        charged = np.int64(sim["charged"][at]) + size + CHARGED_PACKET
-        if (credit | charged) < 0:  # it has to wait, or the counter has to be carried over
-            break
-        sim["credit"][at] = credit
-        sim["last_ns"][at] = now_ns
-        sim["balance_bytes"] = balance
-        sim["charged"][at] = charged
-        w["flags"] = way | _CHARGED
+    last = count - AHEAD - GROUP
+    while k <= last:
+        for at in range(k + AHEAD, k + AHEAD + GROUP):
+            prefetch(sims, unsigned(work[unsigned(at)]["row"]))
+        for at in range(k + NEAR, k + NEAR + GROUP):
+            prefetch(sims, unsigned(work[unsigned(at)]["row"]))
+        for _ in range(GROUP):
+            if not charge_plain(sims, rates, work, k):
+                return k
+            k += 1
+    while k < count and charge_plain(sims, rates, work, k):
         k += 1
     return k
 
