@@ -181,6 +181,7 @@ RATE = np.dtype(
         ("fill_ns", "i8"),  # ns after which any credit has reached the cap
         ("deepest_credit", "i8"),  # bit-ns: no packet may wait for longer, whatever is held
         ("restriction_bytes", "i8"),  # byte, slow, within the window; 0 without limit (R2)
+        ("spare", "i8", (2,)),
     ]
 )
 
