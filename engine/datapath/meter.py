@@ -51,7 +51,7 @@ from engine.words import (
 AHEAD = 96
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
 
-GROUP = 4
+GROUP = 5
 """rows that are asked for in a row"""
 
 NEAR = 12
@@ -142,7 +142,7 @@ def charge_plain(sims, rates, work, k):  # type: ignore[no-untyped-def]
     at = unsigned(way)
     size = np.int64(w["length"])
     now_ns = np.int64(w["time_ns"])
-    rate = rates[unsigned(sim["profile"]) + at]
+    rate = rates[unsigned(sim["profile"]) | at]  # a plan begins at an even row
     elapsed_ns = now_ns - np.int64(sim["last_ns"][at])
     credit = refilled(np.int64(sim["credit"][at]), rate, elapsed_ns) - size * CREDIT_PER_BYTE
     balance = np.int64(sim["balance_bytes"]) - size
