@@ -108,7 +108,8 @@ class Meter:
         if packets != workers * self._packets:
             said = f"{packets} of {workers * self._packets} packets were charged at once"
             raise PktollError(f"bench: {said}, all should be")
-        return Round(1 / sum(self._packets / ns for ns in took_ns), packets, size)
+        timed = self._packets - draw.untimed(self._packets)
+        return Round(1 / sum(timed / ns for ns in took_ns), packets, size)
 
     def _together(self, shards: list[Shard]) -> list[int]:
         ready = Barrier(len(shards))

@@ -89,19 +89,21 @@ VERDICT = np.dtype(
 
 SIM_IN_SERVICE = 1
 SIM_COUPON_ON = 2
-SIM_EMPTY = 4
-"""flags: the contract's database is known to be empty: do not stop to ask for a slice"""
-SIM_ATTACHED = 8
-SIM_HELD = 16
+SIM_ATTACHED = 4
+SIM_HELD = 8
 """flags: packets queued before a change of rate have not all left yet (SHAPE.floor_ns)"""
-SIM_REGULATED = 32
-"""flags: the 3-day restriction was in force at the last slow packet (R1)"""
-SIM_DETACHED = 64
+SIM_DETACHED = 16
 """flags: the session was closed by an event; packets are dropped until the next attach"""
-SIM_WAITING = 128
+SIM_WAITING = 32
 """flags: the database's answer is out, and packets that need it are dropped until it is there"""
-SIM_BUCKET_SHIFT = 8
+SIM_BUCKET_SHIFT = 6
 """flags: two bits that say for which state (RATE_*) the bucket's credit stands"""
+SIM_PLAIN_MASK = 0xFF
+"""flags: all of the above, a byte of its own: one comparison says whether a packet is charged and no more"""
+SIM_EMPTY = 256
+"""flags: the contract's database is known to be empty: do not stop to ask for a slice"""
+SIM_REGULATED = 512
+"""flags: the 3-day restriction was in force at the last slow packet (R1)"""
 
 CHARGED_SHIFT = 40
 """bits of SIM.charged that hold bytes; above them 2^23 packets, which cannot fill those bits. Both are one
@@ -184,6 +186,7 @@ RATE = np.dtype(
         ("spare", "i8", (2,)),
     ]
 )
+assert RATE.itemsize == CACHE_LINE
 
 MARK_SRTCM = 0
 """algorithm: single rate (RFC 2697): index 1 is the excess bucket, filled by what overflows from index 0"""

@@ -26,12 +26,9 @@ from engine.layout import (
     SHAPE,
     SIM,
     SIM_ATTACHED,
-    SIM_BUCKET_SHIFT,
     SIM_COUPON_ON,
-    SIM_DETACHED,
-    SIM_HELD,
     SIM_IN_SERVICE,
-    SIM_WAITING,
+    SIM_PLAIN_MASK,
     USAGE,
     WORK,
     WORK_CODE_SHIFT,
@@ -51,17 +48,19 @@ from engine.words import (
 AHEAD = 96
 """packets between asking for a SIM's row and reading it: more than memory takes, less than L1 holds"""
 
-GROUP = 5
-"""rows that are asked for in a row"""
-
 NEAR = 12
-"""packets between asking for a SIM's row once more, for its page, and reading it"""
+"""packets between asking for it once more and reading it: its line is there, but where its page lies has left
+the first TLB again"""
+
+GROUP = 5
+"""packets whose rows are asked for together: nothing that comes after it can be finished before a row's page is
+found, so pages are looked for at once where few other instructions lie between, and a processor has room
+for some six of these searches"""
 
 SIDE_AHEAD, RATED_AHEAD = 32, 12
 """packets between asking for an exempt packet's side rows, and its rating group's row, and reading them"""
 
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
-_PLAIN_MASK = _PLAIN | SIM_DETACHED | SIM_HELD | SIM_WAITING | 3 << SIM_BUCKET_SHIFT
 _CHARGED = verdict.CHARGED << WORK_CODE_SHIFT
 
 
@@ -137,7 +136,7 @@ def charge_plain(sims, rates, work, k):  # type: ignore[no-untyped-def]
     w = work[unsigned(k)]
     sim = sims[unsigned(w["row"])]
     way = np.int64(w["flags"])
-    if np.int64(sim["flags"]) & _PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
+    if np.int64(sim["flags"]) & SIM_PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
         return False
     at = unsigned(way)
     size = np.int64(w["length"])
