@@ -22,8 +22,8 @@ from engine.words import CONTROL_NEXT, CONTROL_STOP, CONTROL_WORK, STOP_END
 BATCH = 16_384
 """packets in a batch, on both sides"""
 UNTIMED_PART = 4
-"""the first quarter of a round, in whole batches, is metered and not timed: the turns before it were another
-program's, which left nothing of this one in the caches, not even where its pages lie"""
+"""the first quarter of a round, in whole batches, is metered and not timed: the turns before it were
+another program's, which left nothing of this one in the caches, not even where its pages lie"""
 CHOICES = ("uniform", "zipf", "bursty")
 MIX = "mix"
 MIXED_BYTES = (64, 64, 64, 64, 128, 576, 1080, 1400)

@@ -99,7 +99,7 @@ SIM_WAITING = 32
 SIM_BUCKET_SHIFT = 6
 """flags: two bits that say for which state (RATE_*) the bucket's credit stands"""
 SIM_PLAIN_MASK = 0xFF
-"""flags: all of the above, a byte of its own: one comparison says whether a packet is charged and no more"""
+"""flags: all of the above, a byte: one comparison says whether a packet is charged, and no more"""
 SIM_EMPTY = 256
 """flags: the contract's database is known to be empty: do not stop to ask for a slice"""
 SIM_REGULATED = 512
@@ -227,14 +227,15 @@ WORK_GROUP_SHIFT = 3
 WORK_GROUPS_MAX = 1 << 13
 """flags: from bit 3 on, 13 bits with the index of an exempt packet's rating group"""
 WORK_CODE_SHIFT = 16
-"""flags: above it the code; before metering that of a drop which is decided already, or 0"""
+"""flags: above it the code; before metering that of a drop which is decided already, or 0; after it the
+verdict's, where 0 says what nearly every packet is: charged (`verdict.CHARGED`)"""
 
 WORK = np.dtype(
     [  # the meter writes its answer over the question: one line touched, and nothing for a plain packet
         ("time_ns", "i8"),  # in: arrival; out: departure, 0 when dropped                     M
         ("row", "i4"),  # SIM row
         ("length", "i4"),  # byte; in: of the packet; out: charged to the balance             M
-        ("flags", "i4"),  # WORK_*, and above WORK_CODE_SHIFT; out: the verdict's code        M
+        ("flags", "i4"),  # WORK_*, and above WORK_CODE_SHIFT a code; out: the verdict's      M
         ("packet", "i4"),  # index of the verdict
     ]
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from engine import verdict
 from engine.jit import i8, kernel, rows, unsigned
 from engine.layout import VERDICT, WORK, WORK_CODE_SHIFT, WORK_QUIET
 
@@ -18,5 +19,6 @@ def release(work, count, verdicts):  # type: ignore[no-untyped-def]
         if flags & WORK_QUIET == 0:
             v = verdicts[unsigned(w["packet"])]
             v["departure_ns"] = np.int64(w["time_ns"])
-            v["code"] = flags >> WORK_CODE_SHIFT
+            code = flags >> WORK_CODE_SHIFT
+            v["code"] = code if code else verdict.CHARGED
             v["charged_bytes"] = np.int64(w["length"])

@@ -57,7 +57,7 @@ def dropped(code: int) -> Step:
 
 def code_of(leg: Leg) -> int:
     """What became of the leg: a verdict code."""
-    return int(leg.told["flags"]) >> WORK_CODE_SHIFT
+    return int(leg.told["flags"]) >> WORK_CODE_SHIFT or verdict.CHARGED
 
 
 def steps_of(engine: SteppingEngine, packet: Any, leg: Leg) -> list[Step]:
