@@ -51,9 +51,9 @@ NEAR = 12
 left the first TLB again"""
 
 GROUP = 5
-"""packets whose rows are asked for together: nothing that comes after can be finished before a row's page is
-found, so pages are looked for at once only where few other instructions lie between; and a processor does
-so many of these searches at once (6: 10 to 25 % slower)"""
+"""packets whose rows are asked for together: nothing that comes after can be finished before a row's page
+is found, so pages are looked for at once only where few other instructions lie between; and a processor
+does so many of these searches at once (6: 10 to 25 % slower)"""
 
 SIDE_AHEAD, RATED_AHEAD = 32, 12
 """packets between asking for an exempt packet's side rows, and its rating group's row, and reading them"""
