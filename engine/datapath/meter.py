@@ -144,9 +144,8 @@ def charge_plain(sims, rates, work, k):  # type: ignore[no-untyped-def]
     credit = refilled(np.int64(sim["credit"][at]), rate, elapsed_ns) - size * CREDIT_PER_BYTE
     balance = np.int64(sim["balance_bytes"]) - size
     charged = np.int64(sim["charged"][at]) + size + CHARGED_PACKET
-    if (
-        balance - 1 | credit | charged
-    ) < 0:  # it has to wait, or the counter has to be carried over
+    # It takes the last of the balance, has to wait, or the counter has to be carried over.
+    if (balance - 1 | credit | charged) < 0:
         return False
     sim["credit"][at] = credit
     sim["last_ns"][at] = now_ns
