@@ -97,9 +97,7 @@ SIM_DETACHED = 16
 SIM_WAITING = 32
 """flags: the database's answer is out, and packets that need it are dropped until it is there"""
 SIM_BUCKET_SHIFT = 6
-"""flags: two bits that say for which state (RATE_*) the bucket's credit stands"""
-SIM_PLAIN_MASK = 0xFF
-"""flags: all of the above, a byte: one comparison says whether a packet is charged, and no more"""
+"""flags: two bits that say for which state (RATE_*) the credit stands; up to here a byte, compared at once"""
 SIM_EMPTY = 256
 """flags: the contract's database is known to be empty: do not stop to ask for a slice"""
 SIM_REGULATED = 512
@@ -227,8 +225,7 @@ WORK_GROUP_SHIFT = 3
 WORK_GROUPS_MAX = 1 << 13
 """flags: from bit 3 on, 13 bits with the index of an exempt packet's rating group"""
 WORK_CODE_SHIFT = 16
-"""flags: above it the code; before metering that of a drop which is decided already, or 0; after it the
-verdict's, where 0 says what nearly every packet is: charged (`verdict.CHARGED`)"""
+"""flags: above it the code: before metering of a drop that is decided, or 0; after it 0 means charged"""
 
 WORK = np.dtype(
     [  # the meter writes its answer over the question: one line touched, and nothing for a plain packet

@@ -25,9 +25,9 @@ from engine.layout import (
     SHAPE,
     SIM,
     SIM_ATTACHED,
+    SIM_BUCKET_SHIFT,
     SIM_COUPON_ON,
     SIM_IN_SERVICE,
-    SIM_PLAIN_MASK,
     USAGE,
     WORK,
     WORK_DOWNLINK,
@@ -59,6 +59,7 @@ SIDE_AHEAD, RATED_AHEAD = 32, 12
 """packets between asking for an exempt packet's side rows, and its rating group's row, and reading them"""
 
 _PLAIN = SIM_IN_SERVICE | SIM_COUPON_ON | SIM_ATTACHED
+_FIRST_BYTE = (1 << SIM_BUCKET_SHIFT + 2) - 1
 
 
 @leaf
@@ -134,7 +135,7 @@ def charge_plain(sims, rates, work, k):  # type: ignore[no-untyped-def]
     w = work[unsigned(k)]
     sim = sims[unsigned(w["row"])]
     way = np.int64(w["flags"])
-    if np.int64(sim["flags"]) & SIM_PLAIN_MASK != _PLAIN or way & ~WORK_DOWNLINK:
+    if np.int64(sim["flags"]) & _FIRST_BYTE != _PLAIN or way & ~WORK_DOWNLINK:
         return False
     at = unsigned(way)
     size = np.int64(w["length"])
