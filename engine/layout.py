@@ -97,7 +97,7 @@ SIM_DETACHED = 16
 SIM_WAITING = 32
 """flags: the database's answer is out, and packets that need it are dropped until it is there"""
 SIM_BUCKET_SHIFT = 6
-"""flags: two bits that say for which state (RATE_*) the credit stands; up to here a byte, compared at once"""
+"""flags: two bits: for which state (RATE_*) the credit stands; up to here one byte, compared at once"""
 SIM_EMPTY = 256
 """flags: the contract's database is known to be empty: do not stop to ask for a slice"""
 SIM_REGULATED = 512
