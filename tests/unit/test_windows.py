@@ -9,6 +9,7 @@ import pytest
 
 from engine import clock
 from engine.errors import PoolError, PoolUnavailable
+from engine.layout import SIM_REGULATED
 from engine.pool.store import CouponStore, StoreOptions, open_store
 from engine.runtime import Engine, usage
 from engine.subscribers import Book, Contract, Line
@@ -225,6 +226,6 @@ def test_the_flag_of_the_restriction_is_of_the_instant(url: str) -> None:
         engine.usage.report(at(0, 10))
         assert engine.sims.rows["flags"][:2].tolist() == before
         engine.usage.report(at(1))
-        assert engine.sims.rows["flags"][:2].tolist() == [before[0] | 32, before[1]]
+        assert engine.sims.rows["flags"][:2].tolist() == [before[0] | SIM_REGULATED, before[1]]
         engine.usage.report(at(4))
         assert engine.sims.rows["flags"][:2].tolist() == before
