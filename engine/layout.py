@@ -263,15 +263,8 @@ TUNNEL = np.dtype(
     ]
 )
 
-NEWCOMER = np.dtype(
-    [  # an address of a `--ue-net` prefix that a kernel has given a row in the table of addresses
-        ("hi", "i8"),
-        ("lo", "i8"),
-        ("time_ns", "i8"),  # of its first packet, as the engine tells time
-        ("opens", "i8"),  # 1 where that packet is in order, and opens a session
-    ]
-)
-
+NEWCOMER = np.dtype([("hi", "i8"), ("lo", "i8"), ("time_ns", "i8"), ("opens", "i8")])
+"""an address that a kernel has given a row; its first packet's time, and whether that opens a session"""
 ADDRESS = np.dtype(
     [  # open addressing by address
         ("hi", "i8"),
