@@ -1,5 +1,5 @@
 """`python -m engine` is the command `pktoll`."""
 
-from engine.cli.main import main
+from engine.cli.main import run
 
-main()
+run()

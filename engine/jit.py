@@ -7,7 +7,6 @@ or may write it (a cache file is unpickled when it is read).
 """
 
 import ctypes
-import functools
 import hashlib
 import os
 import stat
@@ -59,6 +58,7 @@ import numba  # noqa: E402  (its cache folder is read from the environment when 
 import numpy as np  # noqa: E402
 from numba import types  # noqa: E402
 from numba.core import cgutils  # noqa: E402
+from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
 from numba.core.registry import CPUDispatcher  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
@@ -104,16 +104,12 @@ class _Leaf(CPUDispatcher):  # type: ignore[misc]
     """A function that kernels call. It is compiled without a cache and without what Python calls it by, as
     kernels hold its code: that was a quarter of the time that all of them take to compile.
 
-    Python may call it all the same: then it is compiled once more, by itself.
+    Python may call it all the same: then it runs as Python does, which takes integers of any size (and
+    refuses `prefetch` and `apart`).
     """
 
     def __call__(self, *arguments: Any) -> Any:
-        return _callable(self.py_func)(*arguments)
-
-
-@functools.cache
-def _callable(function: Kernel) -> Kernel:
-    return numba.njit(nogil=True, cache=CACHE is not None, **_OPTIONS)(function)  # type: ignore[no-any-return]
+        return self.py_func(*arguments)
 
 
 def _for_kernels(function: Kernel, **options: Any) -> Kernel:
@@ -146,9 +142,37 @@ def warm() -> int:
     """Compile (or load from the cache) every kernel declared so far; returns the ns that it took."""
     begin_ns = time.perf_counter_ns()
     for compiled, arguments in _kernels:
-        if arguments not in compiled.overloads:
+        if arguments not in compiled.overloads and not _loaded(compiled, arguments):
             compiled.compile(arguments)
     return time.perf_counter_ns() - begin_ns
+
+
+def _loaded(compiled: Any, arguments: tuple[Any, ...]) -> bool:
+    """Load a kernel from the cache as `compile` does, but without what only compiling needs.
+
+    numba first makes all that it knows of Python and numpy known to the compiler, which takes longer than
+    to load all kernels. What this relies on is not documented: without it `compile` does the whole.
+    """
+    with global_compiler_lock:
+        try:
+            context = compiled.targetctx
+            context.refresh = _nothing
+            try:
+                found = compiled._cache.load_overload(arguments, context)
+            finally:
+                del context.refresh
+            if found is not None:
+                compiled._cache_hits[arguments] += 1
+                known = found.entry_point, found.fndesc, [found.library]
+                context.insert_user_function(*known)  # for those that call this one
+                compiled.add_overload(found)
+        except AttributeError:
+            return False
+    return found is not None
+
+
+def _nothing() -> None:
+    """What there is to do before a kernel is loaded."""
 
 
 def kernels() -> list[tuple[str, int, int]]:

@@ -265,6 +265,8 @@ TUNNEL = np.dtype(
     ]
 )
 
+NEWCOMER = np.dtype([("hi", "i8"), ("lo", "i8"), ("time_ns", "i8"), ("opens", "i8")])
+"""an address that a kernel has given a row; its first packet's time, and whether that opens a session"""
 ADDRESS = np.dtype(
     [  # open addressing by address
         ("hi", "i8"),

@@ -47,7 +47,13 @@ CONTROL_BOUNDARY_NS = 22
 """in: a packet at or after this time is not looked at yet"""
 CONTROL_SLEEPERS = 23
 """in: lines of a subscriber table that nothing has named yet"""
-CONTROL_DROPS = 24
+CONTROL_ADDRESSES = 24
+"""in, out: rows of the table of addresses that are not free"""
+CONTROL_NEWCOMERS = 25
+"""in, out: rows of NEWCOMER written; as many as there are where the runtime is to make new SIMs itself"""
+CONTROL_NEW_ROW = 26
+"""in, out: row of the next new SIM"""
+CONTROL_DROPS = 27
 """out: from here packets and bytes dropped, two words a code"""
 CONTROL_CAPS = CONTROL_DROPS + 2 * 64
 """in: from here the cap of each rating group, byte a SIM and JST day; 0 without"""

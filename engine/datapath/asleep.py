@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.datapath.tables import find_address
+from engine.datapath.tables import address_slot, find_address, most
 from engine.jit import i8s, i8s2, inlined, leaf, rows, tuple_of, u1s, unsigned
 from engine.layout import (
+    ADDRESS_HOST,
     ANY_ENDPOINT,
     FOUND,
+    NEWCOMER,
     TABLE_LINE,
     TUNNEL_ELSEWHERE,
+    UPLINK,
     V4_MAPPED,
 )
 from engine.subscribers.table_keys import (
@@ -28,14 +31,24 @@ from engine.subscribers.table_keys import (
     scope_of,
     spread,
 )
-from engine.words import CONTROL_BOUND, CONTROL_SLEEPERS, CONTROL_SUBSCRIBED
+from engine.words import (
+    CONTROL_ADDRESSES,
+    CONTROL_BOUND,
+    CONTROL_NEW_ROW,
+    CONTROL_NEWCOMERS,
+    CONTROL_NOW_NS,
+    CONTROL_SLEEPERS,
+    CONTROL_SUBSCRIBED,
+)
 
 Rows = npt.NDArray[Any]
 
-WHOSE = tuple_of(i8s2, rows(FOUND), rows(FOUND), rows(FOUND), rows(TABLE_LINE), u1s, i8s)
+WHOSE = tuple_of(
+    i8s2, rows(FOUND), rows(FOUND), rows(FOUND), rows(TABLE_LINE), u1s, i8s, rows(NEWCOMER)
+)
 """how to tell whose an address is that the tables do not know: `--ue-net` prefixes (rows: hi, lo, mask hi,
-mask lo); lines by IPv4 address, IPv6 prefix and TEID; the lines; 1 for each that is awake; and the endpoint
-of each gateway, by what a line says of it (ANY_ENDPOINT at 0)"""
+mask lo); lines by IPv4 address, IPv6 prefix and TEID; the lines; 1 for each that is awake; the endpoint
+of each gateway, by what a line says of it (ANY_ENDPOINT at 0); and room for new SIMs"""
 
 NOBODY = -1
 NEW = -2
@@ -126,7 +139,53 @@ def subscriber(addresses, whose, control, hi, lo):  # type: ignore[no-untyped-de
     return np.int64(NEW if in_nets(whose, hi, lo) else NOBODY)
 
 
-def nobody_asleep(prefixes: Rows) -> tuple[Rows, ...]:
+@leaf
+def registered(addresses, whose, control, hi, lo, opens):  # type: ignore[no-untyped-def]
+    """Index in the address table of an address of a `--ue-net` prefix, whose SIM is the next one from here
+    on; or NEW where the runtime has to see to it: it makes room, and knows who had the address before."""
+    newcomers = whose[7]
+    at = control[CONTROL_NEWCOMERS]
+    if at >= len(newcomers) or control[CONTROL_ADDRESSES] >= most(len(addresses)):
+        return np.int64(NEW)
+    slot = address_slot(addresses, hi, lo, ADDRESS_HOST)
+    entry = addresses[unsigned(slot)]
+    if np.int64(entry["row"]) != -1:
+        return np.int64(NEW)
+    entry["hi"] = hi
+    entry["lo"] = lo
+    entry["row"] = control[CONTROL_NEW_ROW]
+    entry["kind"] = ADDRESS_HOST
+    newcomer = newcomers[unsigned(at)]
+    newcomer["hi"] = hi
+    newcomer["lo"] = lo
+    newcomer["time_ns"] = control[CONTROL_NOW_NS]
+    newcomer["opens"] = opens
+    control[CONTROL_ADDRESSES] += 1
+    control[CONTROL_NEWCOMERS] = at + 1
+    control[CONTROL_NEW_ROW] += 1
+    return slot
+
+
+@leaf
+def new_end(p, direction, addresses, whose, control):  # type: ignore[no-untyped-def]
+    """Index in the address table of the end of a packet, whose SIM is new; NEW: the runtime is to make it.
+
+    The end is there already where a packet goes from a new address to itself.
+    """
+    if direction == UPLINK:
+        hi, lo = np.int64(p["src_hi"]), np.int64(p["src_lo"])
+    else:
+        hi, lo = np.int64(p["dst_hi"]), np.int64(p["dst_lo"])
+    slot = find_address(addresses, hi, lo)
+    if slot < 0:
+        opens = np.int64(np.int64(p["code"]) == 0)
+        slot = registered(addresses, whose, control, hi, lo, opens)
+        control[CONTROL_SUBSCRIBED] = direction
+    return slot
+
+
+def nobody_asleep(prefixes: Rows, newcomers: Rows) -> tuple[Rows, ...]:
     """WHOSE without a subscriber table."""
     tables = (free_index(0), free_index(0), free_index(0), np.zeros(0, TABLE_LINE))
-    return (prefixes, *tables, np.zeros(0, np.uint8), np.array([ANY_ENDPOINT], np.int64))
+    awake, receivers = np.zeros(0, np.uint8), np.array([ANY_ENDPOINT], np.int64)
+    return prefixes, *tables, awake, receivers, newcomers

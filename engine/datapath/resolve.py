@@ -14,6 +14,7 @@ from engine.datapath.asleep import (
     NOBODY,
     WHOSE,
     is_tunnelled,
+    new_end,
     sleeper_in,
     subscriber,
 )
@@ -257,8 +258,9 @@ def by_inner_address(p, way, addresses, nets, work, verdicts, control, packet): 
         if assumed and slot != NOBODY and stray(p, direction, addresses):
             continue
         if slot == NEW:
-            control[CONTROL_SUBSCRIBED] = direction
-            return np.int64(STOP_SUBSCRIBER)
+            slot = new_end(p, direction, addresses, nets, control)
+            if slot == NEW:
+                return np.int64(STOP_SUBSCRIBER)
         if slot == ASLEEP and not is_tunnelled(nets, control[CONTROL_SUBSCRIBED]):
             return np.int64(STOP_SLEEPER)
         if slot >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_TUNNELLED == 0:
@@ -291,8 +293,11 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
     destination = subscriber(addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
     if source == ASLEEP or destination == ASLEEP:
         return np.int64(STOP_SLEEPER)
+    if source == NEW:
+        source = new_end(p, np.int64(UPLINK), addresses, nets, control)
+    if destination == NEW and source != NEW:
+        destination = new_end(p, np.int64(DOWNLINK), addresses, nets, control)
     if source == NEW or destination == NEW:
-        control[CONTROL_SUBSCRIBED] = UPLINK if source == NEW else DOWNLINK
         return np.int64(STOP_SUBSCRIBER)
     code = np.int64(p["code"]) << WORK_CODE_SHIFT
     if source < 0 and destination < 0:
@@ -312,8 +317,7 @@ def look_for_exempt(p, work, first, exempt, control):  # type: ignore[no-untyped
     """Mark the legs of a packet, from work row `first` on, whose network side is exempt (X2).
 
     That is the destination going up and the source going down. Fragments are always looked at: later ones
-    inherit from the first one, which may have been exempt under another list, and a first one decides
-    anew.
+    inherit from the first one, maybe exempt under another list, and a first one decides anew.
     """
     fragment = np.int64(p["flags"]) & (PACKET_FIRST | PACKET_FRAGMENT) != 0
     for k in range(first, control[CONTROL_WORK]):

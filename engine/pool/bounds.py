@@ -1,6 +1,7 @@
 """What may be said to a coupon store: names and figures that fit any database, or PoolError."""
 
 import operator
+from collections.abc import Sequence
 
 from engine.errors import PoolError
 from engine.pool.store import (
@@ -37,6 +38,40 @@ def checked_time(what: str, ns: int) -> int:
     if not -_TIME_LIMIT <= number < _TIME_LIMIT:
         raise PoolError(f"{what} {number}: must be ns since 1970 that fit in 64 bits")
     return number
+
+
+def are_plain(texts: Sequence[str], characters_max: int = CODE_CHARACTERS_MAX) -> bool:
+    """Whether every one is a name as `checked_text` lets it pass; much quicker than one by one."""
+    fit = all(texts) and max(map(len, texts), default=1) <= characters_max
+    return fit and "".join(texts).isprintable()
+
+
+def are_within(numbers: Sequence[int], least: int, most: int) -> bool:
+    """Whether every one is a plain int within bounds."""
+    return {int}.issuperset(map(type, numbers)) and (
+        not numbers or (least <= min(numbers) and max(numbers) <= most)
+    )
+
+
+def are_times(instants: Sequence[int]) -> bool:
+    """Whether every one is a plain int that fits in int64."""
+    return are_within(instants, -_TIME_LIMIT, _TIME_LIMIT - 1)
+
+
+def checked_credits(credits: Sequence[Credit]) -> Sequence[Credit]:
+    """`checked_credit` of each, in bulk where there is nothing to find."""
+    if credits:
+        names, contracts, kinds, amounts, *times = zip(*credits, strict=True)
+        if (
+            are_plain(names, REQUEST_CHARACTERS_MAX)
+            and BOUGHT not in "".join(names)
+            and are_plain(contracts)
+            and set(KINDS).issuperset(kinds)
+            and are_within(amounts, 1, BYTES_MAX)
+            and all(map(are_times, times))
+        ):
+            return credits
+    return [checked_credit(credit) for credit in credits]
 
 
 def checked_credit(credit: Credit) -> Credit:

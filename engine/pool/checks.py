@@ -14,16 +14,10 @@ _NEWEST_OPENING = """
     SELECT line, max(journal_id) AS journal_id FROM journal WHERE kind = 'open' GROUP BY line
 """
 
-CHECKS: tuple[tuple[str, str], ...] = (
-    (
-        "coupon {}: credited {} bytes, but {} in the database + {} granted + {} expired (I1, I2)",
-        """
-        SELECT coupon_id, credited_bytes, in_database_bytes, granted_bytes, expired_bytes
-        FROM coupon
-        WHERE in_database_bytes + granted_bytes + expired_bytes <> credited_bytes
-           OR in_database_bytes < 0 OR granted_bytes < 0 OR expired_bytes < 0
-        """,
-    ),
+Check = tuple[str, str]
+
+# Every entry of the journal against the row that it tells of, and the sums of both.
+ENTRY_CHECKS: tuple[Check, ...] = (
     (
         "coupon {}: granted {} bytes, but its slices hold {} of it (I1, D3)",
         """
@@ -55,15 +49,6 @@ CHECKS: tuple[tuple[str, str], ...] = (
         WHERE j.journal_id IS NULL OR c.code IS NULL OR j.contract <> c.code
            OR j.at_ns <> p.credited_ns
            OR j.detail <> p.kind || ' ' || p.expires_ns || ' ' || p.credit_id
-        """,
-    ),
-    (
-        "slice {}: granted {} bytes, {} used + {} uncertain (I1, I2: at most 10 MB)",
-        """
-        SELECT slice_id, granted_bytes, used_bytes, uncertain_bytes FROM slice
-        WHERE granted_bytes <= 0 OR used_bytes < 0 OR uncertain_bytes < 0
-           OR used_bytes + uncertain_bytes > granted_bytes
-           OR (kind = 'coupon' AND granted_bytes > 10485760)
         """,
     ),
     (
@@ -116,6 +101,30 @@ CHECKS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
+        "journal {}: of coupon {}, slice {}, line {}, contract {}, one does not exist",
+        """
+        SELECT journal_id, coalesce(CAST(coupon_id AS TEXT), '-'),
+               coalesce(CAST(slice_id AS TEXT), '-'), coalesce(line, '-'), contract
+        FROM journal
+        WHERE (coupon_id IS NOT NULL AND coupon_id NOT IN (SELECT coupon_id FROM coupon))
+           OR (slice_id IS NOT NULL AND slice_id NOT IN (SELECT slice_id FROM slice))
+           OR (line IS NOT NULL AND line NOT IN (SELECT code FROM line))
+           OR contract NOT IN (SELECT code FROM contract)
+        """,
+    ),
+    (
+        "journal {}: {} of coupon {} at {} ns, but it is good from {} until before {} ns (C6, I7)",
+        """
+        SELECT j.journal_id, j.kind, j.coupon_id, j.at_ns, p.credited_ns, p.expires_ns
+        FROM journal j JOIN coupon p ON p.coupon_id = j.coupon_id
+        WHERE (j.kind = 'grant' AND (j.at_ns >= p.expires_ns OR j.at_ns < p.credited_ns))
+           OR (j.kind = 'expire' AND j.at_ns < p.expires_ns)
+        """,
+    ),
+)
+# What lines hold and have reported, and how contracts are known.
+LINE_CHECKS: tuple[Check, ...] = (
+    (
         "line {} ({}): opened in run {}, of which the journal of its contract knows nothing (I8)",
         """
         SELECT l.line_id, l.code, l.run_id
@@ -148,41 +157,6 @@ CHECKS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
-        "line {} ({}): open since run {}, which is over",
-        """
-        SELECT l.line_id, l.code, l.run_id FROM line l LEFT JOIN run r ON r.run_id = l.run_id
-        WHERE l.is_open <> 0 AND coalesce(r.state, '') <> 'open'
-        """,
-    ),
-    (
-        "contract {} ({}): no journal entry knows this code",
-        """
-        SELECT contract_id, code FROM contract
-        WHERE code NOT IN (SELECT contract FROM journal) ORDER BY contract_id
-        """,
-    ),
-    (
-        "journal {}: of coupon {}, slice {}, line {}, contract {}, one does not exist",
-        """
-        SELECT journal_id, coalesce(CAST(coupon_id AS TEXT), '-'),
-               coalesce(CAST(slice_id AS TEXT), '-'), coalesce(line, '-'), contract
-        FROM journal
-        WHERE (coupon_id IS NOT NULL AND coupon_id NOT IN (SELECT coupon_id FROM coupon))
-           OR (slice_id IS NOT NULL AND slice_id NOT IN (SELECT slice_id FROM slice))
-           OR (line IS NOT NULL AND line NOT IN (SELECT code FROM line))
-           OR contract NOT IN (SELECT code FROM contract)
-        """,
-    ),
-    (
-        "journal {}: {} of coupon {} at {} ns, but it is good from {} until before {} ns (C6, I7)",
-        """
-        SELECT j.journal_id, j.kind, j.coupon_id, j.at_ns, p.credited_ns, p.expires_ns
-        FROM journal j JOIN coupon p ON p.coupon_id = j.coupon_id
-        WHERE (j.kind = 'grant' AND (j.at_ns >= p.expires_ns OR j.at_ns < p.credited_ns))
-           OR (j.kind = 'expire' AND j.at_ns < p.expires_ns)
-        """,
-    ),
-    (
         "line {} ({}): {} bytes held - {} reported, but its slices hold {} (I1, I2)",
         """
         SELECT l.line_id, l.code, l.held_bytes, l.reported_bytes, coalesce(t.on_sim, 0)
@@ -193,13 +167,15 @@ CHECKS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
-        "line {} ({}): {} bytes used for certain, a mark of {}, {} held: out of order (G4)",
+        "contract {} ({}): no journal entry knows this code",
         """
-        SELECT line_id, code, marked_used_bytes, coalesce(mark_bytes, 0), held_bytes FROM line
-        WHERE marked_used_bytes < 0 OR marked_used_bytes > coalesce(mark_bytes, 0)
-           OR mark_bytes > held_bytes
+        SELECT contract_id, code FROM contract
+        WHERE code NOT IN (SELECT contract FROM journal) ORDER BY contract_id
         """,
     ),
+)
+# What was last said of lines and contracts.
+STATE_CHECKS: tuple[Check, ...] = (
     (
         "line {} ({}): coupon switch {}, in service {}, but the journal has {}, {} (Q4; -1: never said)",
         """
@@ -238,6 +214,42 @@ CHECKS: tuple[tuple[str, str], ...] = (
         FROM contract c LEFT JOIN (SELECT contract, max(at_ns) AS at_ns FROM journal
                                    WHERE kind = 'close' GROUP BY contract) t ON t.contract = c.code
         WHERE coalesce(CAST(c.closed_ns AS TEXT), '-') <> coalesce(CAST(t.at_ns AS TEXT), '-')
+        """,
+    ),
+)
+# The rest looks at tables that are small, or at no more than one row at a time.
+ROW_CHECKS: tuple[Check, ...] = (
+    (
+        "coupon {}: credited {} bytes, but {} in the database + {} granted + {} expired (I1, I2)",
+        """
+        SELECT coupon_id, credited_bytes, in_database_bytes, granted_bytes, expired_bytes
+        FROM coupon
+        WHERE in_database_bytes + granted_bytes + expired_bytes <> credited_bytes
+           OR in_database_bytes < 0 OR granted_bytes < 0 OR expired_bytes < 0
+        """,
+    ),
+    (
+        "slice {}: granted {} bytes, {} used + {} uncertain (I1, I2: at most 10 MB)",
+        """
+        SELECT slice_id, granted_bytes, used_bytes, uncertain_bytes FROM slice
+        WHERE granted_bytes <= 0 OR used_bytes < 0 OR uncertain_bytes < 0
+           OR used_bytes + uncertain_bytes > granted_bytes
+           OR (kind = 'coupon' AND granted_bytes > 10485760)
+        """,
+    ),
+    (
+        "line {} ({}): open since run {}, which is over",
+        """
+        SELECT l.line_id, l.code, l.run_id FROM line l LEFT JOIN run r ON r.run_id = l.run_id
+        WHERE l.is_open <> 0 AND coalesce(r.state, '') <> 'open'
+        """,
+    ),
+    (
+        "line {} ({}): {} bytes used for certain, a mark of {}, {} held: out of order (G4)",
+        """
+        SELECT line_id, code, marked_used_bytes, coalesce(mark_bytes, 0), held_bytes FROM line
+        WHERE marked_used_bytes < 0 OR marked_used_bytes > coalesce(mark_bytes, 0)
+           OR mark_bytes > held_bytes
         """,
     ),
     (
@@ -322,6 +334,7 @@ CHECKS: tuple[tuple[str, str], ...] = (
         """,
     ),
 )
+CHECKS = (*ROW_CHECKS, *ENTRY_CHECKS, *LINE_CHECKS, *STATE_CHECKS)
 
 PURCHASES = "SELECT purchase_id, month, bought_ns, expires_ns FROM purchase ORDER BY purchase_id"
 """what `purchase_faults` looks at"""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from engine.errors import PoolError
-from engine.pool.bounds import checked_bytes, checked_text
+from engine.pool.bounds import are_plain, are_within, checked_bytes, checked_text
+from engine.pool.records import BYTES_MAX
 
 Opening = tuple[str, str, int]
 """contract, line, balance of a line that is to be opened"""
@@ -35,6 +36,11 @@ def open_elsewhere(line: str, gateway: str) -> PoolError:
 
 def checked_openings(lines: Sequence[Opening]) -> list[Opening]:
     """The same with plain figures; PoolError for a name or a balance that cannot be."""
+    if lines:
+        contracts, codes, balances = zip(*lines, strict=True)
+        plain = are_plain(contracts) and are_plain(codes)
+        if plain and are_within(balances, 0, BYTES_MAX):
+            return list(lines)
     return [
         (
             checked_text("contract", contract),

@@ -1,6 +1,5 @@
 """Coupons on SQLite: credited, bought, expired, and those of a contract that ends."""
 
-import json
 from collections.abc import Sequence
 
 from engine import calendar
@@ -10,10 +9,11 @@ from engine.pool import sqlite_statements as sql
 from engine.pool.bounds import (
     BOUGHT,
     checked_bytes,
-    checked_credit,
+    checked_credits,
     checked_text,
     checked_time,
 )
+from engine.pool.sqlite import Row, texts
 from engine.pool.sqlite_session import Session
 from engine.pool.store import (
     REQUEST_CHARACTERS_MAX,
@@ -49,22 +49,31 @@ class Coupons(Session):
 
     def _credit(self, credits: Sequence[Credit]) -> int:
         """Add those coupons that are new, of contracts that have not ended; returns their number."""
-        asked = {credit.credit_id: checked_credit(credit) for credit in credits}
+        asked = {credit[0]: credit for credit in checked_credits(credits)}
+        codes = {credit[1]: None for credit in asked.values()}
         with self.atomic:
-            names = json.dumps(list(asked))
-            known = {row[0]: Credit(*row) for row in self.db.run(sql.FIND_CREDITS, names)}
-            for credit_id, credit in known.items():
-                if credit != asked[credit_id]:
-                    raise PoolError(
-                        f"{self.db.where}: credit {credit_id}: known already with other figures; use the"
-                        " subscriber file that filled this database, or another database"
-                    )
-            new = [credit for credit_id, credit in asked.items() if credit_id not in known]
-            wanted = json.dumps(list(dict.fromkeys(credit.contract for credit in new)))
-            rows = self.db.run(sql.CONTRACT_SUMS, wanted)
-            new = self._within_bounds(new, {row[0]: row[1:] for row in rows})
+            if self.fresh.has_coupons(asked, codes):
+                self.fresh.put_down()
+            new = list(asked.values())
+            known = {row[0]: row for row in self.db.look(sql.FIND_CREDITS, texts(asked))}
+            if known:
+                new = self._unknown(asked, known)
+                codes = {credit[1]: None for credit in new}
+            rows = self.db.look(sql.CONTRACT_SUMS, texts(codes))
+            if rows or len(codes) < len(new):
+                new = self._within_bounds(new, {row[0]: row[1:] for row in rows})
             self._add_coupons(new, {row[0]: row[1] for row in rows})
         return len(new)
+
+    def _unknown(self, asked: dict[str, Credit], known: dict[str, Row]) -> list[Credit]:
+        """Those that are not known; PoolError where one is, with other figures."""
+        for credit_id, credit in known.items():
+            if credit != asked[credit_id]:
+                raise PoolError(
+                    f"{self.db.where}: credit {credit_id}: known already with other figures; use the"
+                    " subscriber file that filled this database, or another database"
+                )
+        return [credit for credit_id, credit in asked.items() if credit_id not in known]
 
     def _within_bounds(
         self, new: list[Credit], contracts: dict[str, tuple[int, int | None, int]]
@@ -83,18 +92,9 @@ class Coupons(Session):
 
     def _add_coupons(self, new: list[Credit], contract_ids: dict[str, int]) -> None:
         """Coupons and their entries, and contracts that are new, in a few statements."""
-        self.add_contracts(contract_ids, (credit.contract for credit in new))
-        rows = [
-            (name, contract_ids[contract], kind, from_ns, until_ns, amount, amount, None)
-            for name, contract, kind, amount, from_ns, until_ns in new
-        ]
-        entries = []
-        for coupon_id, credit in zip(self.db.insert(sql.ADD_COUPONS, rows), new, strict=True):
-            name, contract, kind, amount, from_ns, until_ns = credit
-            detail = journal.credit_detail(kind, until_ns, name)
-            said = (journal.CREDIT, contract, None, coupon_id, None, amount, from_ns, detail)
-            entries.append((self.run_id, *said))
-        self.journal.write_all(entries)
+        self.add_contracts(contract_ids, (credit[1] for credit in new))
+        ids = self.fresh.add_coupons(new, contract_ids)
+        self.journal.add(journal.credit_entries(self.run_id, ids, new))
 
     def _contract(self, contract: str) -> tuple[int, int | None] | None:
         """(key, when it ended or None) of a contract, or None for one that is not known."""
@@ -117,7 +117,7 @@ class Coupons(Session):
     ) -> None:
         """One coupon and its entry. `owner`: key and code of the contract."""
         contract_id, contract = owner
-        row = (credit_id, contract_id, kind, *good, amount, amount, purchase_id)
+        row = (None, credit_id, contract_id, kind, *good, amount, amount, 0, purchase_id)
         (coupon_id,) = self.db.insert(sql.ADD_COUPONS, [row])
         detail = journal.credit_detail(kind, good[1], credit_id)
         self.journal.write(

@@ -1,4 +1,4 @@
-"""What lies on the disk before SQLite is let at it: files it would misread, remains of a lost database."""
+"""What there is before SQLite is let at it: its version, files it would misread, remains of a lost one."""
 
 import os
 import stat
@@ -8,6 +8,16 @@ from engine.errors import PoolError
 
 LOCK_SUFFIX = "-lock"
 """the file that is locked while a store is set up; with a gateway's name, while that gateway lives"""
+_VERSION_MIN = (3, 51, 3)
+
+
+def check_version(version: str) -> None:
+    """PoolError where the SQLite library is one that can corrupt a WAL."""
+    if tuple(int(part) for part in version.split(".")) < _VERSION_MIN:
+        least = ".".join(map(str, _VERSION_MIN))
+        raise PoolError(
+            f"pool: SQLite {version} can corrupt a database; install apsw {least} or newer"
+        )
 
 
 def check_path(where: str, path: str) -> None:

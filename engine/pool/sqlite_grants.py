@@ -1,34 +1,41 @@
 """Slices on SQLite: handed out once for a request, made of the contract's coupons in order."""
 
-import json
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.errors import PoolError
 from engine.pool import sqlite_journal as journal
 from engine.pool import sqlite_statements as sql
-from engine.pool.bounds import checked_text, checked_time
+from engine.pool.bounds import are_plain, are_times, checked_text, checked_time
 from engine.pool.refusals import check_repeated
-from engine.pool.sqlite_lines import LineRow, Lines
+from engine.pool.sqlite import Row, keys, texts
+from engine.pool.sqlite_fresh import Coupon, Line
+from engine.pool.sqlite_lines import Lines
 from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, Request, SliceState
 from engine.units import SLICE_BYTES_MAX
 
 NOTHING = Grant(0, 0)
 
-_Left = list[Any]
-"""a coupon: when it expires, kind, from when on it is good, key, and the bytes left of it"""
+_NOT_OPENED = (0, 0, "", 0, None)
+"""what `FIND_ASKING` would have of a line that is not known: it was opened in no run"""
 order_of_use = itemgetter(0, 1, 2, 3)
 """C5; "bundle" stands before "topup" in the alphabet, too"""
 
 
-class _Slice(NamedTuple):
-    """A slice that is to be made: for which line, of which (coupon, bytes)."""
+_Part = tuple[int, int]
+"""coupon and bytes of it that a slice is made of"""
 
-    request: Request
-    line: LineRow
-    parts: list[tuple[int, int]]
-    granted_bytes: int
+
+class _Found(NamedTuple):
+    """Lines and coupons of the tables that are granted from, and what of them is to be changed.
+
+    Of a line: key, key of the contract, its code, and the bytes granted to it now. Of a coupon: when it
+    expires, kind, from when on it is good, key, bytes left, and bytes left before. As in `Fresh`, so far.
+    """
+
+    lines: dict[str, Line]
+    coupons: list[Coupon]
 
 
 class Grants(Lines):
@@ -42,30 +49,35 @@ class Grants(Lines):
             rows = self.db.run(sql.FIND_LINE_ASKING, asked.request_id, asked.line)
             if not rows or rows[0][0] is not None:  # a line or a request that is to be looked at
                 return self._grant_all([asked])[0]
-            row = self._checked_open(line, LineRow(*rows[0][1:]))
-            left = [list(c[1:]) for c in self.db.run(sql.COUPONS_LEFT_OF, row.contract_id)]
+            _, line_id, contract_id, owner, run_id, removed_ns = rows[0]
+            self.check_open(line, run_id, removed_ns)
+            asking = [line_id, contract_id, owner, 0]
+            _check_owners([asked], [asking])
+            left = [[*row, row[-1]] for row in self.db.run(sql.COUPONS_LEFT_OF, contract_id)]
             left.sort(key=order_of_use)
-            return self._hand_out([_next_slice(asked, row, left)])[0]
+            found = _Found({line: asking}, left)
+            return self._hand_out([asked], [asking], [_take_parts(left, asked.now_ns)], found)[0]
 
     def grant_all(self, requests: Sequence[Request]) -> list[Grant]:
         """Hand out many slices; where one is refused, none is. See `CouponStore.grant_all`."""
-        asked = [_checked(request) for request in requests]
+        asked = _all_checked(requests)
         self.require_run()
         with self.atomic:
             return self._grant_all(asked)
 
-    def _grant_all(self, asked: list[Request]) -> list[Grant]:
-        grants = self._repeated(asked)
+    def _grant_all(self, asked: Sequence[Request]) -> list[Grant]:
+        names = [request[0] for request in asked]
+        rows = self.db.look(sql.FIND_REQUESTS, texts(names))
+        if not rows and len(set(names)) == len(names):
+            return self._grant_new(asked)
+        grants = self._repeated(asked, rows)
         new = list({r.request_id: r for r in asked if r.request_id not in grants}.values())
-        if new:
-            made = self._hand_out(self._slices(new))
-            grants |= zip((request.request_id for request in new), made, strict=True)
-        return [grants[request.request_id] for request in asked]
+        made = self._grant_new(new)
+        grants |= zip((request.request_id for request in new), made, strict=True)
+        return [grants[name] for name in names]
 
-    def _repeated(self, asked: list[Request]) -> dict[str, Grant]:
+    def _repeated(self, asked: Sequence[Request], rows: list[Row]) -> dict[str, Grant]:
         """What was granted before, by request; PoolError for one that is now another's (I3, F9)."""
-        names = json.dumps([request.request_id for request in asked])
-        rows = self.db.run(sql.FIND_REQUESTS, names)
         known = {row[0]: row[1:] for row in rows}
         seen: dict[str, Request] = {}
         for request in asked:
@@ -82,44 +94,83 @@ class Grants(Lines):
             check_repeated(name, (line, contract), then, runs, of_this_opening)
         return {name: Grant(*row[:2]) for name, row in known.items()}
 
-    def _slices(self, requests: list[Request]) -> list[_Slice]:
-        """What each request gets; PoolError for a line that may not ask. Nothing is written."""
-        lines = self.all_opened([request.line for request in requests])
-        left = self._coupons_left(list(dict.fromkeys(line.contract_id for line in lines.values())))
-        found = ((request, lines[request.line]) for request in requests)
-        return [_next_slice(asked, line, left[line.contract_id]) for asked, line in found]
+    def _grant_new(self, asked: Sequence[Request]) -> list[Grant]:
+        """Hand out slices that were not asked for before; PoolError for a line that may not ask."""
+        found = _Found(self._asking([request[2] for request in asked]), [])
+        fresh = self.fresh.lines
+        lines = [fresh.get(request[2]) or found.lines[request[2]] for request in asked]
+        _check_owners(asked, lines)
+        left = self._coupons_left(lines, found.coupons)
+        slices = [_take_parts(left[request[1]], request[3]) for request in asked]
+        return self._hand_out(asked, lines, slices, found)
 
-    def _coupons_left(self, contract_ids: list[int]) -> dict[int, list[_Left]]:
-        """The contracts' coupons that still hold something, in the order of use (C5)."""
-        left: dict[int, list[_Left]] = {contract_id: [] for contract_id in contract_ids}
-        for contract_id, *coupon in self.db.run(sql.COUPONS_LEFT, json.dumps(contract_ids)):
-            left[contract_id].append(coupon)
+    def _asking(self, codes: list[str]) -> dict[str, Line]:
+        """Those of the lines that are in the table; PoolError where one may not ask."""
+        fresh = self.fresh.lines
+        others = [code for code in dict.fromkeys(codes) if code not in fresh]
+        rows = self.db.look(sql.FIND_ASKING, texts(others)) if others else []
+        known = {code: row for code, *row in rows}
+        found = {}
+        for code in others:
+            line_id, contract_id, contract, run_id, removed_ns = known.get(code, _NOT_OPENED)
+            self.check_open(code, run_id, removed_ns)
+            found[code] = [line_id, contract_id, contract, 0]
+        return found
+
+    def _coupons_left(self, lines: list[Line], found: list[Coupon]) -> dict[str, list[Coupon]]:
+        """What the lines' contracts have, in the order of use (C5); those of the table are also `found`."""
+        new, coupons_of = self.fresh.contracts, self.fresh.coupons_of
+        left = {line[2]: coupons_of(line[2]) for line in lines}
+        others = {line[1]: line[2] for line in lines if line[2] not in new}
+        if others:
+            left |= {contract: [*left[contract]] for contract in others.values()}
+            for key, *coupon in self.db.look(sql.COUPONS_LEFT, keys(others)):
+                found.append([*coupon, coupon[-1]])
+                left[others[key]].append(found[-1])
         for coupons in left.values():
-            coupons.sort(key=order_of_use)
+            if len(coupons) > 1:
+                coupons.sort(key=order_of_use)
         return left
 
-    def _hand_out(self, slices: list[_Slice]) -> list[Grant]:
+    def _hand_out(
+        self,
+        asked: Sequence[Request],
+        lines: list[Line],
+        slices: list[list[_Part]],
+        found: _Found,
+    ) -> list[Grant]:
         """Book new slices, and open lines that are closed; those without parts are nothing."""
-        made = [one for one in slices if one.parts]
-        rows = [
-            (asked.request_id, line.line_id, self.run_id, "coupon", granted)
-            for asked, line, _, granted in made
-        ]
+        run_id, rows = self.run_id, []
+        for request, line, taken in zip(asked, lines, slices, strict=True):
+            if taken:
+                granted = taken[0][1] if len(taken) == 1 else sum([size for _, size in taken])
+                line[3] += granted
+                rows.append((request[0], line[0], run_id, "coupon", granted))
         ids = self.db.insert(sql.ADD_SLICES, rows)
-        parts, entries = [], []
-        for slice_id, (asked, _, taken, _) in zip(ids, made, strict=True):
-            for coupon_id, size in taken:
-                parts.append((slice_id, coupon_id, size))
-                said = (journal.GRANT, asked.contract, asked.line, coupon_id, slice_id, size)
-                entries.append((self.run_id, *said, asked.now_ns, asked.request_id))
-        self.db.run_many(sql.TAKE, [(size, coupon_id) for _, coupon_id, size in parts])
+        takes = [(was - left, key) for *_, key, left, was in found.coupons if left < was]
+        self.db.update(sql.TAKE, takes)
+        holds = [(granted, 1, key) for key, _, _, granted in found.lines.values() if granted]
+        self.db.update(sql.HOLD, holds)
+        self._note_parts(asked, slices, ids.start)
+        made = map(Grant, ids, [row[-1] for row in rows])
+        return [next(made) if taken else NOTHING for taken in slices]
+
+    def _note_parts(
+        self, asked: Sequence[Request], slices: list[list[_Part]], slice_id: int
+    ) -> None:
+        """Enter what each slice is made of; their keys are counted from `slice_id` on."""
+        parts, said, latest_ns = [], [], self.journal.now_ns
+        for (name, contract, line, now_ns), taken in zip(asked, slices, strict=True):
+            if taken:
+                for key, size in taken:
+                    parts.append((slice_id, key, size))
+                    said.append((contract, line, key, slice_id, size, now_ns, name))
+                slice_id += 1
+                if now_ns > latest_ns:
+                    latest_ns = now_ns
         self.db.insert(sql.ADD_PARTS, parts)
-        self.db.run_many(sql.HOLD, [(one.granted_bytes, 1, one.line.line_id) for one in made])
-        self.journal.write_all(entries)
-        latest_ns = max((one.request.now_ns for one in made), default=self.journal.now_ns)
-        self.journal.now_ns = max(self.journal.now_ns, latest_ns)
-        keys = iter(ids)
-        return [Grant(next(keys), one.granted_bytes) if one.parts else NOTHING for one in slices]
+        self.journal.add(journal.grant_entries(self.run_id, said))
+        self.journal.now_ns = latest_ns
 
     def slices(self, line: str) -> list[SliceState]:
         """The line's opening entry and slices, oldest first."""
@@ -134,26 +185,34 @@ def _checked(request: Request) -> Request:
     return Request(name, contract, line, checked_time("now_ns", now_ns))
 
 
-def _next_slice(asked: Request, line: LineRow, left: list[_Left]) -> _Slice:
-    """Take the slice out of what is left of the contract; PoolError where it is another's."""
-    if line.contract != asked.contract:
-        raise PoolError(
-            f"line {asked.line}: belongs to contract {line.contract}, not to {asked.contract}"
-        )
-    parts = _take_parts(left, asked.now_ns)
-    return _Slice(asked, line, parts, sum(size for _, size in parts))
+def _all_checked(requests: Sequence[Request]) -> Sequence[Request]:
+    """`_checked` of each, in bulk where there is nothing to find."""
+    if requests:
+        names, _, lines, times = zip(*requests, strict=True)
+        if are_plain(names, REQUEST_CHARACTERS_MAX) and are_plain(lines) and are_times(times):
+            return requests
+    return [_checked(request) for request in requests]
 
 
-def _take_parts(left: list[_Left], now_ns: int) -> list[tuple[int, int]]:
+def _check_owners(asked: Sequence[Request], lines: list[Line]) -> None:
+    """PoolError where a line is another contract's."""
+    for request, line in zip(asked, lines, strict=True):
+        if line[2] != request[1]:
+            raise PoolError(
+                f"line {request[2]}: belongs to contract {line[2]}, not to {request[1]}"
+            )
+
+
+def _take_parts(left: list[Coupon], now_ns: int) -> list[_Part]:
     """Take the next slice out of coupons in the order of use: (coupon, bytes) of it (C5, C6, D2, D3)."""
     parts = []
     wanted = SLICE_BYTES_MAX
     for coupon in left:
-        until_ns, _, from_ns, coupon_id, held = coupon
-        if held and from_ns <= now_ns < until_ns:
-            taken = min(held, wanted)
-            parts.append((coupon_id, taken))
-            coupon[-1] -= taken
+        held = coupon[4]
+        if held and coupon[2] <= now_ns < coupon[0]:
+            taken = held if held < wanted else wanted
+            parts.append((coupon[3], taken))
+            coupon[4] = held - taken
             wanted -= taken
             if not wanted:
                 break

@@ -1,14 +1,16 @@
 """Writing the journal: one row for everything that happens to bytes and lines; other tables must agree.
 
-Numbers are given here and leave no gap. Only one process writes at a time, so what lies between the
-numbers of two of our own transactions was written by others.
+Numbers leave no gap. Only one process writes at a time, so what lies between the numbers of two of our
+own transactions was written by others.
 """
 
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterable, Sequence
+from typing import Any
 from zlib import crc32
 
-from engine.pool.sqlite import Database, Value
+from engine.pool.sqlite import Database
+from engine.pool.sqlite_rows import Value
+from engine.pool.store import Credit
 
 CREDIT = "credit"
 OPEN = "open"
@@ -26,8 +28,8 @@ SERVICE_STATES = ("suspended", "in service")
 """`detail` of entries of state, by the bool that was said"""
 
 _INSERT = """
-    INSERT INTO journal (journal_id, run_id, kind, contract, line, coupon_id, slice_id, bytes, at_ns,
-                         detail, check_sum)
+    INSERT INTO journal (run_id, kind, contract, line, coupon_id, slice_id, bytes, at_ns, detail,
+                         check_sum)
 """
 _ROWS_KEPT = 4096
 """rows that may be unwritten"""
@@ -40,6 +42,58 @@ _LAST = "SELECT journal_id, at_ns FROM journal ORDER BY journal_id DESC LIMIT 1"
 def check_sum(*columns: int | str | None) -> int:
     """CRC-32 of a row, from `run_id` to `detail`: finds a flipped bit that no other table shows."""
     return crc32("\n".join(map(str, columns)).encode())
+
+
+Entry = tuple[int, str, str, str | None, int | None, int | None, int, int, str, int]
+"""a row from `run_id` to `check_sum`"""
+
+# A good part of what new SIMs cost is these rows. So they are put together by the hundred, each with the
+# text that `check_sum` would make of it; what is the same in all of them is made into text once.
+
+
+def credit_entries(run_id: int, ids: range, credits: Iterable[Credit]) -> list[Entry]:
+    """Entries of new coupons, whose keys are `ids`."""
+    head = f"{run_id}\n{CREDIT}\n"
+    return [
+        (run_id, CREDIT, contract, None, key, None, amount, from_ns, detail, crc32(text.encode()))
+        for key, (name, contract, kind, amount, from_ns, until_ns) in zip(ids, credits, strict=True)
+        for detail in (f"{kind} {until_ns} {name}",)
+        for text in (f"{head}{contract}\nNone\n{key}\nNone\n{amount}\n{from_ns}\n{detail}",)
+    ]
+
+
+def open_entries(
+    run_id: int, at_ns: int, lines: Iterable[tuple[str, str, int | None, int]]
+) -> list[Entry]:
+    """Entries of (contract, line, key of the opening entry, its bytes)."""
+    head, tail = f"{run_id}\n{OPEN}\n", f"\n{at_ns}\n"
+    return [
+        (run_id, OPEN, contract, line, None, key, size, at_ns, "", crc32(text.encode()))
+        for contract, line, key, size in lines
+        for text in (f"{head}{contract}\n{line}\nNone\n{key}\n{size}{tail}",)
+    ]
+
+
+def grant_entries(
+    run_id: int, parts: Iterable[tuple[str, str, int, int, int, int, str]]
+) -> list[Entry]:
+    """Entries of (contract, line, key of the coupon, of the slice, bytes of it, when, request)."""
+    head = f"{run_id}\n{GRANT}\n"
+    return [
+        (run_id, GRANT, contract, line, coupon_id, key, size, at_ns, name, crc32(text.encode()))
+        for contract, line, coupon_id, key, size, at_ns, name in parts
+        for text in (f"{head}{contract}\n{line}\n{coupon_id}\n{key}\n{size}\n{at_ns}\n{name}",)
+    ]
+
+
+def used_entries(run_id: int, at_ns: int, used: Iterable[tuple[str, str, int, int]]) -> list[Entry]:
+    """Entries of (contract, line, key of the slice, bytes of it that were used)."""
+    head, tail = f"{run_id}\n{USED}\n", f"\n{at_ns}\n"
+    return [
+        (run_id, USED, contract, line, None, key, size, at_ns, "", crc32(text.encode()))
+        for contract, line, key, size in used
+        for text in (f"{head}{contract}\n{line}\nNone\n{key}\n{size}{tail}",)
+    ]
 
 
 def credit_detail(kind: str, expires_ns: int, credit_id: str) -> str:
@@ -64,7 +118,7 @@ class Journal:
         """(after, through) numbers that others wrote and that nobody has asked for yet"""
         self._next_id = self.known_id + 1
         self._newest = self.own
-        self._unwritten: list[tuple[Value, ...]] = []
+        self._unwritten: list[tuple[Any, ...]] = []
 
     def opened(self, last_id: int) -> None:
         """A transaction of ours begins behind row `last_id`."""
@@ -99,24 +153,24 @@ class Journal:
         said = (contract, line, coupon_id, slice_id, amount_bytes, at_ns, detail)
         self.write_all([(run_id, kind, *said)])
 
-    def write_all(self, rows: Sequence[tuple[Value, ...]]) -> None:
-        """Add many rows at once: columns `run_id` to `detail` of the table, in its order.
+    def write_all(self, rows: Iterable[tuple[Value, ...]]) -> None:
+        """Add many rows at once: columns `run_id` to `detail` of the table, in its order."""
+        self.add([(*row, crc32((_SUMMED % row).encode())) for row in rows])
+
+    def add(self, entries: Sequence[tuple[Value, ...]]) -> None:
+        """Add many rows at once, with their check sums.
 
         They are in the table once `put_down` was called, which the end of the transaction does.
         """
-        self._unwritten += rows
+        self._unwritten += entries
         if len(self._unwritten) >= _ROWS_KEPT:
             self.put_down()
 
     def put_down(self) -> None:
         """Write what is still unwritten: many rows take a third of the time that one by one they would."""
         rows = self._unwritten
-        if not rows:
-            return
-        sums = [crc32((_SUMMED % row).encode()) for row in rows]
-        numbers = count(self._next_id)
-        numbered = [(n, *row, total) for n, row, total in zip(numbers, rows, sums, strict=False)]
-        self._db.insert(_INSERT, numbered)
-        self._next_id += len(rows)
-        self._newest = (self._next_id - 1, sums[-1])
-        rows.clear()
+        if rows:
+            numbers = self._db.insert(_INSERT, rows, ahead=True)
+            self._next_id = numbers.stop
+            self._newest = (numbers[-1], rows[-1][-1])
+            rows.clear()

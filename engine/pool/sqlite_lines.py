@@ -1,6 +1,5 @@
 """Lines on SQLite: opened for a run, marked ahead, settled, removed."""
 
-import json
 from collections.abc import Iterable, Sequence
 from operator import index
 from typing import NamedTuple, NoReturn
@@ -9,7 +8,7 @@ from engine.errors import PoolError
 from engine.pool import sqlite_journal as journal
 from engine.pool import sqlite_run
 from engine.pool import sqlite_statements as sql
-from engine.pool.bounds import checked_bytes, checked_text, checked_time
+from engine.pool.bounds import are_plain, are_within, checked_bytes, checked_text, checked_time
 from engine.pool.refusals import (
     Opening,
     checked_openings,
@@ -17,7 +16,12 @@ from engine.pool.refusals import (
     open_elsewhere,
     removed,
 )
+from engine.pool.sqlite import Row, keys, texts
 from engine.pool.sqlite_session import Session
+from engine.pool.store import BYTES_MAX
+
+_NOWHERE = (0, "", 0, 0, 0, 0, 0)
+"""what `FIND_SETTLING` would have after the code of a line that is not known: it was opened in no run"""
 
 
 class LineRow(NamedTuple):
@@ -54,20 +58,26 @@ class Lines(Session):
         """Open many lines (C7, I4, I8). See `CouponStore.open_lines`."""
         asked = checked_openings(lines)
         self.require_run()
+        codes = [line for _, line, _ in asked]
         with self.atomic:
-            known = self._known(line for _, line, _ in asked)
+            if self.fresh.has_lines(codes):
+                self.fresh.put_down()
+            known = self._known(codes)
+            if not known and len(set(codes)) == len(codes):
+                self._add_lines(asked)
+                return [balance for _, _, balance in asked]
             new = new_openings(asked, known, self._check_opening)
             if self._take_over(known.values()):
-                known = self._known(line for _, line, _ in asked)
+                known = self._known(codes)
             self._add_lines(list(new.values()))
             for row in known.values():
                 self._open_again(row)
         return [known[line].on_sim_bytes if line in known else new[line][2] for _, line, _ in asked]
 
     def _known(self, codes: Iterable[str]) -> dict[str, LineRow]:
-        """The lines that the database knows, by code, each once."""
-        names = json.dumps(list(dict.fromkeys(codes)))
-        return {row[0]: LineRow(*row) for row in self.db.run(sql.FIND_LINES, names)}
+        """The lines that the database knows, those that are not put down left out, by code, each once."""
+        rows = self.db.look(sql.FIND_LINES, texts(dict.fromkeys(codes)))
+        return {row[0]: LineRow(*row) for row in rows}
 
     def _check_opening(self, row: LineRow) -> None:
         if row.removed_ns is not None:
@@ -102,26 +112,27 @@ class Lines(Session):
             return
         contracts = self._contract_ids([contract for contract, _, _ in new])
         run_id = self.run_id
-        lines = [(line, contracts[contract], run_id, balance, 1) for contract, line, balance in new]
-        line_ids = self.db.insert(sql.ADD_LINES, lines)
+        line_ids = self.fresh.add_lines(new, contracts, run_id)
         openings = [
             (line_id, run_id, "opening", balance)
             for line_id, (_, _, balance) in zip(line_ids, new, strict=True)
             if balance
         ]
         slice_ids = iter(self.db.insert(sql.ADD_OPENINGS, openings))
-        entries = []
-        for contract, line, balance in new:
-            opening = next(slice_ids) if balance else None
-            said = (journal.OPEN, contract, line, None, opening, balance, self.journal.now_ns, "")
-            entries.append((run_id, *said))
-        self.journal.write_all(entries)
+        entered = [
+            (contract, line, next(slice_ids) if balance else None, balance)
+            for contract, line, balance in new
+        ]
+        self.journal.add(journal.open_entries(run_id, self.journal.now_ns, entered))
 
     def _contract_ids(self, codes: list[str]) -> dict[str, int]:
         """Keys of contracts; those that are new are entered."""
-        wanted = list(dict.fromkeys(codes))
-        found: dict[str, int] = dict(self.db.run(sql.FIND_CONTRACTS, json.dumps(wanted)))
-        self.add_contracts(found, wanted)
+        fresh = self.fresh.contracts
+        found = {code: fresh[code] for code in codes if code in fresh}
+        if len(found) < len(codes):
+            wanted = [code for code in dict.fromkeys(codes) if code not in found]
+            found |= dict(self.db.look(sql.FIND_CONTRACTS, texts(wanted)))
+            self.add_contracts(found, wanted)
         return found
 
     def opened(self, line: str) -> LineRow:
@@ -130,17 +141,18 @@ class Lines(Session):
         rows = self.db.run(sql.FIND_LINE, checked_text("line", line))
         return self._checked_open(line, LineRow(*rows[0]) if rows else None)
 
-    def all_opened(self, lines: Sequence[str]) -> dict[str, LineRow]:
-        """`opened` for many lines at once, by code."""
-        known = self._known(lines)
-        return {line: self._checked_open(line, known.get(line)) for line in lines}
-
     def _checked_open(self, line: str, row: LineRow | None) -> LineRow:
-        if row is None or row.run_id != self.run_id:
-            raise PoolError(f"line {line}: not opened in this run; call open_line first")
-        if row.removed_ns is not None:
-            raise removed(line)
+        if row is None:
+            raise _not_opened(line)
+        self.check_open(line, row.run_id, row.removed_ns)
         return row
+
+    def check_open(self, line: str, run_id: int, removed_ns: int | None) -> None:
+        """PoolError for a line that this run did not open, or that is gone."""
+        if run_id != self.run_id:
+            raise _not_opened(line)
+        if removed_ns is not None:
+            raise removed(line)
 
     def reported(self, line: str) -> int:
         """Use that counts as reported in this run. See `CouponStore.reported`."""
@@ -189,56 +201,71 @@ class Lines(Session):
 
     def settle_all(self, used: Sequence[tuple[str, int]], final: bool) -> None:
         """Report use of many lines; those without any cost next to nothing (I2, I5)."""
-        reports: dict[str, int] = {}
-        for line, amount in used:
-            code = checked_text("line", line)
-            amount = checked_bytes(f"line {code}: use of", amount)
-            reports[code] = max(amount, reports.get(code, 0))
+        reports = _checked_reports(used)
         self.require_run()
         with self.atomic:
-            rows = self._known(reports)
-            more = {line: self._more(line, rows.get(line), reports[line]) for line in reports}
-            self._use([(rows[line], amount) for line, amount in more.items() if amount])
-            stays_open = int(not final)
-            booked = [
-                (rows[line].reported_bytes + amount, stays_open, rows[line].line_id)
-                for line, amount in more.items()
-                if amount or (final and rows[line].is_open)
-            ]
-            self.db.run_many(sql.REPORT, booked)
+            # In the order of the reports: they are looked up one by one.
+            rows = self.db.run(sql.FIND_SETTLING, texts(reports))
+            if len(rows) < len(reports):
+                known = {row[0]: row for row in rows}
+                rows = [known.get(line, (line, *_NOWHERE)) for line in reports]
+            more, booked = self._more(rows, reports, final)
+            self._use(more)
+            self.db.update(sql.REPORT, booked)
 
-    def _more(self, line: str, row: LineRow | None, used: int) -> int:
-        """Bytes that are now to be booked as used; PoolError for a report that is refused."""
-        if row is None or row.run_id != self.run_id:
-            raise PoolError(f"line {line}: not opened in this run; call open_line first")
-        more = max(used, row.marked_used_bytes) - row.reported_bytes
-        if more <= 0:
-            return 0
-        if not row.is_open:
-            raise PoolError(
-                f"line {line}: settled finally at {row.reported_bytes} bytes, now {used} are reported"
-            )
-        if more > row.on_sim_bytes:
-            raise PoolError(
-                f"line {line}: {more} bytes more are reported, its SIM held {row.on_sim_bytes}"
-            )
-        return more
+    def _more(
+        self, rows: list[Row], reports: dict[str, int], final: bool
+    ) -> tuple[list[tuple[int, str, str, int]], list[tuple[int, int, int]]]:
+        """What is to be booked as used, of (line's key, its code, contract, bytes), and `REPORT`s.
 
-    def _use(self, more: list[tuple[LineRow, int]]) -> None:
+        PoolError for a report that is refused.
+        """
+        run_id, stays_open = self.run_id, int(not final)
+        more, booked = [], []
+        for row in rows:
+            line, line_id, contract, its_run, is_open, held, reported, marked = row
+            if its_run != run_id:
+                raise _not_opened(line)
+            used = reports[line]
+            amount = (used if used > marked else marked) - reported
+            if amount > 0:
+                if not is_open:
+                    raise PoolError(
+                        f"line {line}: settled finally at {reported} bytes, now {used} are reported"
+                    )
+                if amount > held - reported:
+                    raise PoolError(
+                        f"line {line}: {amount} bytes more are reported,"
+                        f" its SIM held {held - reported}"
+                    )
+                more.append((line_id, line, contract, amount))
+                booked.append((reported + amount, stays_open, line_id))
+            elif final and is_open:
+                booked.append((reported, stays_open, line_id))
+        return more, booked
+
+    def _use(self, more: list[tuple[int, str, str, int]]) -> None:
         """Book so many bytes of lines as used, the oldest on each SIM first."""
-        line_ids = [row.line_id for row, _ in more]
-        held: dict[int, list[tuple[int, int]]] = {line_id: [] for line_id in line_ids}
-        for line_id, slice_id, left in self.db.run(sql.HELD_BY, json.dumps(line_ids)):
-            held[line_id].append((slice_id, left))
-        used, entries = [], []
-        for row, amount in more:
-            mine = sorted(held[row.line_id])
-            for slice_id, taken in sqlite_run.oldest(self.db.where, row.line_id, mine, amount):
-                used.append((taken, slice_id))
-                said = (journal.USED, row.contract, row.code, None, slice_id, taken)
-                entries.append((self.run_id, *said, self.journal.now_ns, ""))
-        self.db.run_many(sql.USE, used)
-        self.journal.write_all(entries)
+        if not more:
+            return
+        held: dict[int, list[tuple[int, int]]] = {}
+        rows = self.db.run(sql.HELD_BY, keys([line[0] for line in more]))
+        for line_id, slice_id, left in rows:
+            if line_id in held:
+                held[line_id].append((slice_id, left))
+            else:
+                held[line_id] = [(slice_id, left)]
+        used = []
+        for line_id, line, contract, amount in more:
+            mine = held.get(line_id, [])
+            if len(mine) == 1 and mine[0][1] >= amount:
+                used.append((contract, line, mine[0][0], amount))
+                continue
+            mine.sort()
+            taken = sqlite_run.oldest(self.db.where, line_id, mine, amount)
+            used += [(contract, line, slice_id, size) for slice_id, size in taken]
+        self.db.update(sql.USE, [(size, slice_id) for _, _, slice_id, size in used])
+        self.journal.add(journal.used_entries(self.run_id, self.journal.now_ns, used))
 
     def remove_line(self, line: str, at_ns: int) -> int:
         """Remove a line for good (L4); its bytes that are gone. See `CouponStore.remove_line`."""
@@ -272,3 +299,24 @@ class Lines(Session):
         if not rows:
             raise PoolError(f"line {line}: the coupon database does not know it; open it first")
         return LineRow(*rows[0])
+
+
+def _not_opened(line: str) -> PoolError:
+    return PoolError(f"line {line}: not opened in this run; call open_line first")
+
+
+def _checked_reports(used: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """The most that is reported of each line; PoolError for a name or a figure that cannot be."""
+    reports = dict(used)
+    if (
+        len(reports) == len(used)
+        and are_plain([*reports])
+        and are_within([*reports.values()], 0, BYTES_MAX)
+    ):
+        return reports
+    reports = {}
+    for line, amount in used:
+        code = checked_text("line", line)
+        amount = checked_bytes(f"line {code}: use of", amount)
+        reports[code] = max(amount, reports.get(code, 0))
+    return reports

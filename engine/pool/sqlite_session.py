@@ -14,6 +14,7 @@ from engine.errors import PktollError, PoolError, PoolFenced, PoolUnavailable
 from engine.pool import sqlite_run
 from engine.pool import sqlite_statements as sql
 from engine.pool.sqlite import Database
+from engine.pool.sqlite_fresh import Fresh
 from engine.pool.sqlite_journal import Journal
 from engine.pool.store import StoreOptions
 
@@ -60,6 +61,7 @@ class Session:
         self.db = Database(path, options.answer_ms)
         self.lasting = path is not None
         self.atomic = Atomic(self)
+        self.fresh = self.db.unwritten = Fresh(self.db)
         self.recovered: list[str] = []
         self.closed = False
         self._deferring = False
@@ -226,8 +228,10 @@ class Session:
     def add_contracts(self, known: dict[str, int], codes: Iterable[str]) -> None:
         """Enter those of the contracts that are not among `known`, keys by code, and add them there."""
         new = [code for code in dict.fromkeys(codes) if code not in known]
-        ids = self.db.insert(sql.ADD_CONTRACTS, [(code,) for code in new])
-        known.update(zip(new, ids, strict=True))
+        ids = self.db.insert(sql.ADD_CONTRACTS, [(code,) for code in new], ahead=True)
+        added = dict(zip(new, ids, strict=True))
+        self.fresh.contracts |= added
+        known |= added
 
     def require_run(self) -> None:
         """PoolError for operators: only a gateway holds lines and slices."""

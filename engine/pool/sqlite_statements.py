@@ -1,7 +1,9 @@
 """The statements of the coupon store, each of which finds its rows by an index.
 
-Many rows are found at once by the names in one JSON array.
+Many rows are found at once by the names, or keys, in one parameter.
 """
+
+from engine.pool.sqlite import MANY as _MANY
 
 # -- runs, fence and lease
 
@@ -28,25 +30,26 @@ CLOSE_LINES = "UPDATE line SET is_open = 0 WHERE run_id = ? AND is_open = 1"
 # -- contracts, credits, purchases
 
 FIND_CONTRACT = "SELECT contract_id, closed_ns FROM contract WHERE code = ?"
-FIND_CONTRACTS = """
-    SELECT c.code, c.contract_id FROM json_each(?) j CROSS JOIN contract c ON c.code = j.value
+FIND_CONTRACTS = f"""
+    SELECT c.code, c.contract_id FROM {_MANY}(?) j CROSS JOIN contract c ON c.code = j.value
 """
 ADD_CONTRACTS = "INSERT INTO contract (code)"
-FIND_CREDITS = """
+FIND_CREDITS = f"""
     SELECT p.credit_id, c.code, p.kind, p.credited_bytes, p.credited_ns, p.expires_ns
-    FROM json_each(?) j CROSS JOIN coupon p ON p.credit_id = j.value
+    FROM {_MANY}(?) j CROSS JOIN coupon p ON p.credit_id = j.value
     JOIN contract c ON c.contract_id = p.contract_id
 """
-CONTRACT_SUMS = """
+CONTRACT_SUMS = f"""
     SELECT c.code, c.contract_id, c.closed_ns,
            (SELECT coalesce(sum(credited_bytes), 0) FROM coupon p WHERE p.contract_id = c.contract_id)
-    FROM json_each(?) j CROSS JOIN contract c ON c.code = j.value
+    FROM {_MANY}(?) j CROSS JOIN contract c ON c.code = j.value
 """
 CREDITED = "SELECT coalesce(sum(credited_bytes), 0) FROM coupon WHERE contract_id = ?"
 ADD_COUPONS = """
-    INSERT INTO coupon (credit_id, contract_id, kind, credited_ns, expires_ns, credited_bytes,
-                        in_database_bytes, purchase_id)
+    INSERT INTO coupon (coupon_id, credit_id, contract_id, kind, credited_ns, expires_ns,
+                        credited_bytes, in_database_bytes, granted_bytes, purchase_id)
 """
+LAST_COUPON = "SELECT coalesce(max(coupon_id), 0) FROM coupon"
 FIND_PURCHASE = """
     SELECT c.code, u.coupons FROM purchase u JOIN contract c ON c.contract_id = u.contract_id
     WHERE u.request_id = ?
@@ -80,23 +83,32 @@ _LINE_ROW = """
            l.reported_bytes, l.marked_used_bytes, l.removed_ns, r.state, r.gateway, r.lease_until_ns
 """
 FIND_LINES = f"""{_LINE_ROW}
-    FROM json_each(?) j CROSS JOIN line l ON l.code = j.value
+    FROM {_MANY}(?) j CROSS JOIN line l ON l.code = j.value
     JOIN contract c ON c.contract_id = l.contract_id JOIN run r ON r.run_id = l.run_id
 """
 FIND_LINE = f"""{_LINE_ROW}
     FROM line l JOIN contract c ON c.contract_id = l.contract_id JOIN run r ON r.run_id = l.run_id
     WHERE l.code = ?
 """
-FIND_LINE_ASKING = f"""
-    SELECT (SELECT s.slice_id FROM slice s WHERE s.request_id = ?1), asking.*
-    FROM ({FIND_LINE.replace("= ?", "= ?2")}) asking
-"""
-FIND_STATES = """
-    SELECT l.code, l.removed_ns, l.line_id, c.code, l.coupon_on, l.in_service
-    FROM json_each(?) j CROSS JOIN line l ON l.code = j.value
+# What a grant looks at.
+FIND_ASKING = f"""
+    SELECT l.code, l.line_id, l.contract_id, c.code, l.run_id, l.removed_ns
+    FROM {_MANY}(?) j CROSS JOIN line l ON l.code = j.value
     JOIN contract c ON c.contract_id = l.contract_id
 """
-ADD_LINES = "INSERT INTO line (code, contract_id, run_id, held_bytes, is_open)"
+FIND_LINE_ASKING = """
+    SELECT (SELECT s.slice_id FROM slice s WHERE s.request_id = ?1),
+           l.line_id, l.contract_id, c.code, l.run_id, l.removed_ns
+    FROM line l JOIN contract c ON c.contract_id = l.contract_id
+    WHERE l.code = ?2
+"""
+FIND_STATES = f"""
+    SELECT l.code, l.removed_ns, l.line_id, c.code, l.coupon_on, l.in_service
+    FROM {_MANY}(?) j CROSS JOIN line l ON l.code = j.value
+    JOIN contract c ON c.contract_id = l.contract_id
+"""
+ADD_LINES = "INSERT INTO line (line_id, code, contract_id, run_id, held_bytes, is_open)"
+LAST_LINE = "SELECT coalesce(max(line_id), 0) FROM line"
 ADD_OPENINGS = "INSERT INTO slice (line_id, run_id, kind, granted_bytes)"
 TAKE_LINE = """
     UPDATE line SET run_id = ?, is_open = 1, held_bytes = held_bytes - reported_bytes,
@@ -111,22 +123,29 @@ MARK = """
                     mark_bytes = max(coalesce(mark_bytes, 0), ?2)
     WHERE code = ?3 AND run_id = ?4 AND ?2 <= held_bytes AND (is_open = 1 OR ?2 <= reported_bytes)
 """
+# What a settlement looks at.
+FIND_SETTLING = f"""
+    SELECT l.code, l.line_id, c.code, l.run_id, l.is_open, l.held_bytes, l.reported_bytes,
+           l.marked_used_bytes
+    FROM {_MANY}(?) j CROSS JOIN line l ON l.code = j.value
+    JOIN contract c ON c.contract_id = l.contract_id
+"""
 HELD = """
     SELECT slice_id, granted_bytes - used_bytes - uncertain_bytes FROM slice
     WHERE line_id = ? AND used_bytes + uncertain_bytes < granted_bytes ORDER BY slice_id
 """
-HELD_BY = """
+HELD_BY = f"""
     SELECT s.line_id, s.slice_id, s.granted_bytes - s.used_bytes - s.uncertain_bytes
-    FROM json_each(?) j CROSS JOIN slice s ON s.line_id = j.value
+    FROM {_MANY}(?) j CROSS JOIN slice s ON s.line_id = j.value
     WHERE s.used_bytes + s.uncertain_bytes < s.granted_bytes
 """
-USE = "UPDATE slice SET used_bytes = used_bytes + ? WHERE slice_id = ?"
+USE = "UPDATE slice SET used_bytes = used_bytes + ?1 WHERE slice_id = ?2"
 BOOK_UNCERTAIN = "UPDATE slice SET uncertain_bytes = uncertain_bytes + ? WHERE slice_id = ?"
-REPORT = "UPDATE line SET reported_bytes = ?, is_open = ? WHERE line_id = ?"
+REPORT = "UPDATE line SET reported_bytes = ?1, is_open = ?2 WHERE line_id = ?3"
 REPORT_RECOVERED = """
     UPDATE line SET reported_bytes = ?, marked_used_bytes = 0, mark_bytes = NULL WHERE line_id = ?
 """
-HOLD = "UPDATE line SET held_bytes = held_bytes + ?, is_open = ? WHERE line_id = ?"
+HOLD = "UPDATE line SET held_bytes = held_bytes + ?1, is_open = ?2 WHERE line_id = ?3"
 REMOVE_LINE = """
     UPDATE line SET removed_ns = ?, held_bytes = reported_bytes, marked_used_bytes = 0,
                     mark_bytes = NULL
@@ -154,20 +173,20 @@ LINES_OF_CONTRACT = LINES.replace(
 
 # -- grants and expiry
 
-FIND_REQUESTS = """
+FIND_REQUESTS = f"""
     SELECT s.request_id, s.slice_id, s.granted_bytes, s.run_id, l.code, c.code,
            s.run_id = l.run_id AND s.slice_id >= l.first_slice_id
-    FROM json_each(?) j CROSS JOIN slice s ON s.request_id = j.value
+    FROM {_MANY}(?) j CROSS JOIN slice s ON s.request_id = j.value
     JOIN line l ON l.line_id = s.line_id JOIN contract c ON c.contract_id = l.contract_id
 """
 # With what the order of use goes by (C5).
-COUPONS_LEFT = """
+COUPONS_LEFT = f"""
     SELECT p.contract_id, p.expires_ns, p.kind, p.credited_ns, p.coupon_id, p.in_database_bytes
-    FROM json_each(?) j CROSS JOIN coupon p ON p.contract_id = j.value
+    FROM {_MANY}(?) j CROSS JOIN coupon p ON p.contract_id = j.value
     WHERE p.in_database_bytes > 0
 """
 COUPONS_LEFT_OF = """
-    SELECT p.contract_id, p.expires_ns, p.kind, p.credited_ns, p.coupon_id, p.in_database_bytes
+    SELECT p.expires_ns, p.kind, p.credited_ns, p.coupon_id, p.in_database_bytes
     FROM coupon p WHERE p.contract_id = ? AND p.in_database_bytes > 0
 """
 ADD_SLICES = "INSERT INTO slice (request_id, line_id, run_id, kind, granted_bytes)"
@@ -236,9 +255,9 @@ USAGE = """
 """
 # From the lines asked for, each by its key: days of use are many more. Added up by the caller, as a
 # GROUP BY would sort them first.
-RESTRICTING = """
+RESTRICTING = f"""
     SELECT l.code, u.day, coalesce(u.restricting_bytes, u.without_coupon_bytes)
-    FROM json_each(?1) j CROSS JOIN line l ON l.code = j.value
+    FROM {_MANY}(?1) j CROSS JOIN line l ON l.code = j.value
     CROSS JOIN usage_day u ON u.line_id = l.line_id AND u.day >= ?2
     WHERE u.run_id <> ?3
 """

@@ -1,6 +1,5 @@
 """What customers see, on SQLite: state of lines, usage by day, and what others changed meanwhile."""
 
-import json
 from collections.abc import Iterable, Sequence
 from operator import index
 from typing import NamedTuple
@@ -9,7 +8,7 @@ from engine.errors import PoolError
 from engine.pool import sqlite_journal as journal
 from engine.pool import sqlite_statements as sql
 from engine.pool.bounds import checked_bytes, checked_text, checked_time
-from engine.pool.sqlite import Row
+from engine.pool.sqlite import Row, texts
 from engine.pool.sqlite_lines import Lines
 from engine.pool.store import USAGE_DAYS_KEPT, DayUsage, LineBalance, LineNews, Notice, UsageRow
 
@@ -59,7 +58,7 @@ class States(Lines):
         """Lines that are known and were not removed, by code; PoolError for any other."""
         codes = list(dict.fromkeys(lines))
         found = {}
-        for code, removed_ns, *row in self.db.run(sql.FIND_STATES, json.dumps(codes)):
+        for code, removed_ns, *row in self.db.run(sql.FIND_STATES, texts(codes)):
             if removed_ns is not None:
                 raise PoolError(f"line {code}: was removed for good (L4)")
             found[code] = _StateRow(*row)
@@ -96,7 +95,7 @@ class States(Lines):
 
     def restricting(self, lines: Sequence[str], first_day: int) -> list[tuple[str, int, int]]:
         """What counts towards R1, as other runs reported it. See `CouponStore.restricting`."""
-        codes = json.dumps(list(dict.fromkeys(checked_text("line", line) for line in lines)))
+        codes = texts(dict.fromkeys(checked_text("line", line) for line in lines))
         first = _checked_day("lines", first_day)
         sums: dict[tuple[str, int], int] = {}
         for code, day, size in self.db.run(sql.RESTRICTING, codes, first, self.run_id):

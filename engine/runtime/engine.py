@@ -212,7 +212,9 @@ class Engine(Control):
         exempt = (*self.exempt.tables, self.fragments)
         while True:
             tables = sessions.tunnels, sessions.addresses, sessions.nets, exempt
+            self.population.expect()
             resolve(packets, *tables, self._work, lost, control)
+            self.population.meet(self.calendar.coupon_ns)
             stop = int(control[CONTROL_STOP])
             if stop == STOP_END or stop == STOP_BOUNDARY:
                 break

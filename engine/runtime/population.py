@@ -1,5 +1,6 @@
 """Contracts and lines as the engine has them: rows, session tables and entries of the coupon database."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from engine.runtime.shards import Shards
 from engine.shaper.speeds import rate_table
 from engine.subscribers import Book, Contract, Line
 from engine.wire.addresses import format_address
+from engine.words import CONTROL_NEW_ROW, CONTROL_NEWCOMERS
 
 if TYPE_CHECKING:
     from engine.runtime.sleepers import Sleepers
@@ -70,6 +72,8 @@ class Population:
         self._fresh: dict[int, tuple[LineState, int]] = {}  # line, initial balance; by SIM row
         self._entering = False
         self._newcomers: list[_Newcomer] = []
+        self._strangers_only = True
+        """whether all lines are of addresses that were seen, and nobody gave them any names"""
         self._opening: dict[int, int] = {}  # coupon calendar's time of the first packet, by SIM row
         self.opens_early = True
         """whether sessions of new subscribers open before their batch is metered, not in its midst, and
@@ -175,6 +179,12 @@ class Population:
     ) -> ContractState:
         """A contract and the coupons that it has at `coupon_ns`, to be entered; UsageError for an
         unknown plan."""
+        self._strangers_only = False
+        return self._add_contract(code, plan, given, now_ns, coupon_ns)
+
+    def _add_contract(
+        self, code: str, plan: str, given: Contract | None, now_ns: int, coupon_ns: int
+    ) -> ContractState:
         if self.book.known_contract(code) is not None:
             raise UsageError(f"contract {code} is there already")
         if plan not in self._profiles:
@@ -259,10 +269,34 @@ class Population:
         elif self.book.known_contract(address) is not None:
             raise UsageError(f"contract {address} is there already")
         else:
-            row = self._sims.count + len(self._newcomers)
+            row = self._next_row
             opens = int(packet["code"]) == 0
             self._newcomers.append(_Newcomer(address, now_ns, coupon_ns, opens))
         self._sessions.bind_halves(hi, lo, row, ADDRESS_HOST)
+
+    def expect(self) -> None:
+        """Before packets are resolved: the kernel gives new SIMs their rows while nobody else is there.
+
+        Others may have names that look like an address, or may have had it.
+        """
+        control = self._sessions.control
+        if self._strangers_only and self.sleepers is None and not self._sessions.released:
+            control[CONTROL_NEWCOMERS] = 0
+        else:
+            control[CONTROL_NEWCOMERS] = len(self._sessions.newcomers)
+        control[CONTROL_NEW_ROW] = self._next_row
+
+    def meet(self, coupon_time: Callable[[int], int]) -> None:
+        """Take in whom the kernel found; `coupon_time` makes the coupon calendar's time of the engine's."""
+        count = int(self._sessions.control[CONTROL_NEW_ROW]) - self._next_row
+        for hi, lo, now_ns, opens in self._sessions.newcomers[:count].tolist():
+            address = format_address(hi, lo)
+            self._newcomers.append(_Newcomer(address, now_ns, coupon_time(now_ns), opens != 0))
+
+    @property
+    def _next_row(self) -> int:
+        """SIM row of the next that is new."""
+        return self._sims.count + len(self._newcomers)
 
     def is_fixed(self, address: str) -> bool:
         """Whether a line of the subscriber table always has this address, or /64."""
@@ -281,7 +315,7 @@ class Population:
         lines = []
         first = row = self._sims.count
         for address, now_ns, coupon_ns, opens in newcomers:
-            contract = self.add_contract(
+            contract = self._add_contract(
                 address, self.settings.default_plan, None, now_ns, coupon_ns
             )
             bound = Binding((address,))

@@ -311,8 +311,17 @@ class Quota(Balances):
         """`grant` for lines with a contract each, all in one question."""
         self.defer()
         requests = [self._request(*asked) for asked in zip(lines, calendar_ns, strict=True)]
-        for line, grant in zip(lines, self.store.grant_all(requests), strict=True):
-            self._take_slice(line, grant.granted_bytes)
+        sizes = [grant.granted_bytes for grant in self.store.grant_all(requests)]
+        if self._step_bytes or 0 in sizes:
+            for line, size in zip(lines, sizes, strict=True):
+                self._take_slice(line, size)
+            return
+        for line, size in zip(lines, sizes, strict=True):
+            line.granted_bytes += size
+            line.grants += 1
+        self.granted_bytes += sum(sizes)
+        self.grants += len(sizes)
+        self._sims.rows["balance_bytes"][[line.row for line in lines]] += sizes
 
     def _request(self, line: LineState, calendar_ns: int) -> Request:
         line.requests += 1

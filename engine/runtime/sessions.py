@@ -25,6 +25,7 @@ from engine.layout import (
     ADDRESS_PREFIX,
     ADDRESS_TUNNELLED,
     ANY_ENDPOINT,
+    NEWCOMER,
     TUNNEL_CHECKED,
     TUNNEL_ELSEWHERE,
     TUNNEL_SEEN,
@@ -33,9 +34,19 @@ from engine.layout import (
 from engine.runtime.lines import Binding, Tunnel
 from engine.wire.addresses import format_address, parse_address, parse_prefix
 from engine.wire.endpoints import Endpoints
-from engine.words import CONTROL_BOUND, CONTROL_PACKETS, CONTROL_STRAYS, CONTROL_TUNNELS
+from engine.words import (
+    CONTROL_ADDRESSES,
+    CONTROL_BOUND,
+    CONTROL_NEWCOMERS,
+    CONTROL_PACKETS,
+    CONTROL_STRAYS,
+    CONTROL_TUNNELS,
+)
 
 Rows = npt.NDArray[Any]
+
+NEWCOMERS_AT_ONCE = 4096
+"""new SIMs that a kernel makes room for by itself"""
 
 
 def check_binding(binding: Binding, *outer: str | None) -> None:
@@ -73,11 +84,15 @@ class Sessions:
         self.tunnels: Rows = free_tunnels(1024)
         self.addresses: Rows = free_addresses(1024)
         self.prefixes: Rows = np.array([parse_prefix(n) for n in ue_nets], np.int64).reshape(-1, 4)
-        self.nets = nobody_asleep(self.prefixes)
+        self.newcomers: Rows = np.zeros(NEWCOMERS_AT_ONCE, dtype=NEWCOMER)
+        """new SIMs, in the order of their rows, as many as control[CONTROL_NEWCOMERS] says"""
+        control[CONTROL_NEWCOMERS] = NEWCOMERS_AT_ONCE
+        self.nets = nobody_asleep(self.prefixes, self.newcomers)
         """as `datapath.resolve` takes them"""
         self.on_claim: Callable[[Binding], None] = nobody_claims
         """told of addresses and TEIDs before they are given to somebody or taken back"""
-        self._address_count = 0
+        self.released = False
+        """whether an address was ever taken back from its line"""
         self.control = control
 
     def bind_address(self, text: str, row: int, tunnelled: bool) -> None:
@@ -88,15 +103,16 @@ class Sessions:
 
     def bind_halves(self, hi: int, lo: int, row: int, kind: int) -> None:
         """The same for an address in two signed halves; `kind` is layout.ADDRESS_*."""
-        if self._address_count >= room(len(self.addresses)):
-            self._address_count = int(np.count_nonzero(self.addresses["row"] >= 0))
-            few = 2 * self._address_count < room(len(self.addresses))
+        control = self.control
+        if control[CONTROL_ADDRESSES] >= room(len(self.addresses)):
+            control[CONTROL_ADDRESSES] = held = int(np.count_nonzero(self.addresses["row"] >= 0))
+            few = 2 * held < room(len(self.addresses))
             fresh = free_addresses(len(self.addresses) * (1 if few else 2))
             rehash_addresses(self.addresses, fresh)
             self.addresses = fresh
         slot = probe_address(self.addresses, hi, lo, kind & ADDRESS_PREFIX)
         entry = self.addresses[slot]
-        self._address_count += int(entry["row"]) == -1
+        control[CONTROL_ADDRESSES] += int(entry["row"]) == -1
         entry["hi"], entry["lo"], entry["row"], entry["kind"] = hi, lo, row, kind
 
     def bind_tunnel(self, teid: int, receiver: str | None, row: int, direction: int) -> None:
@@ -156,6 +172,7 @@ class Sessions:
     def release_line(self, row: int, binding: Binding) -> None:
         """Undo `bind_line`, where nobody else has been given the address or TEID since."""
         self.on_claim(binding)
+        self.released = True
         for text in binding.addresses:
             entry = self.addresses[probe_address(self.addresses, *_address_key(text))]
             if int(entry["row"]) == row:
@@ -203,17 +220,17 @@ class Sessions:
         nowhere = len(addresses)
         names = [*(format_address(hi, lo) for hi, lo in addresses), ""]
         unsigned = [(hi % (1 << 64), lo % (1 << 64)) for hi, lo in addresses]
-        order = sorted(range(nowhere), key=unsigned.__getitem__)
-        place = {index: at for at, index in enumerate(order)}
-        found = []
-        for tunnel in self.tunnels[self.tunnels["packets"] > 0]:
-            endpoint, teid = divmod(int(tunnel["key"]), 1 << 32)
-            counts = int(tunnel["packets"]), int(tunnel["inner_bytes"])
-            found.append((place.get(endpoint, endpoint), teid, min(endpoint, nowhere), *counts))
-        fields = ("teid", "destination", "packets", "inner_bytes")
+        places = np.argsort(sorted(range(nowhere), key=unsigned.__getitem__))
+        table = self.tunnels[self.tunnels["packets"] > 0]
+        endpoints, teids = table["key"] >> 32, table["key"] & ((1 << 32) - 1)
+        known = endpoints < nowhere
+        endpoints[known] = places[endpoints[known]]
+        order = np.lexsort((teids, endpoints))
+        named = np.where(known, table["key"] >> 32, nowhere)
+        columns = named, teids, table["packets"], table["inner_bytes"]
         return [
-            dict(zip(fields, (teid, names[endpoint], *counts), strict=True))
-            for _, teid, endpoint, *counts in sorted(found)
+            {"teid": teid, "destination": names[at], "packets": packets, "inner_bytes": size}
+            for at, teid, packets, size in zip(*(c[order].tolist() for c in columns), strict=True)
         ]
 
 

@@ -73,6 +73,7 @@ class Sleepers:
             table.lines,
             self._awake,
             receivers,
+            sessions.newcomers,
         )
         sessions.on_claim = self._claim
         population.book.rouse, population.book.rouse_contract = self._rouse, self._rouse_contract

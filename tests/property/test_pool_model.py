@@ -360,7 +360,7 @@ PLANTED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the newest bytes are used first": lambda patch: patch.setattr(
         sqlite_run, "oldest", lambda *a: OLDEST(*a[:2], reversed(list(a[2])), a[3])
     ),
-    "final does not close": in_statement("REPORT", "is_open = ?", "is_open = max(?, 1)"),
+    "final does not close": in_statement("REPORT", "is_open = ?2", "is_open = max(?2, 1)"),
     "a crash gives back": lambda patch: patch.setattr(sqlite_run, "_book_uncertain", lambda *_: []),
     "a slice above 10 MB": lambda patch: patch.setattr(sqlite_grants, "SLICE_BYTES_MAX", SLICE + 1),
     "a slice below 10 MB": lambda patch: patch.setattr(sqlite_grants, "SLICE_BYTES_MAX", SLICE - 1),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -77,17 +77,26 @@ def test_json_is_the_document() -> None:
     assert "ä.pcap" in text
 
 
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+PLAIN = st.none() | st.booleans() | st.integers() | st.text()
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 NESTED = st.recursive(
     PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
 )
 
 
 @given(NESTED)
-def test_json_is_indented_as_the_library_would(value: Any) -> None:
-    """for any document: empty ones, ones in others, names and texts with quotes, brackets, line breaks"""
+@example({"packets": 1 << 64})
+@example({"files": ["\udce4.pcap"]})
+def test_json_is_indented_as_pythons_own_is(value: Any) -> None:
+    """for any document: empty ones, ones in others, texts with quotes, brackets, line breaks, integers of
+    any size, file names that are not UTF-8"""
     wanted = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     assert "".join(as_json(value)) == wanted
+
+
+@given(NUMBERS)
+def test_seconds_come_back_from_json_as_they_were(value: float) -> None:
+    assert json.loads("".join(as_json({"read_s": value}))) == {"read_s": value}
 
 
 def test_every_line_of_jsonl_is_a_record() -> None:

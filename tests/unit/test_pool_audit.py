@@ -205,7 +205,7 @@ FAULTS = [
     ),
     ("DELETE FROM journal WHERE journal_id = 3", "journal 3: missing"),
     ("DELETE FROM run WHERE run_id = 1", "run 1: missing"),
-    ("DELETE FROM schema_version", "schema_version: should be 3 steps, as shipped"),
+    ("DELETE FROM schema_version", "schema_version: should be 4 steps, as shipped"),
     ("DROP INDEX slice_on_sim", "index slice_on_sim: is not as this version of pktoll made it"),
     ("CREATE TABLE extra (x)", "table extra: is not as this version of pktoll made it"),
     ("DROP TABLE slice_part", "no such table"),

@@ -12,7 +12,8 @@ import pytest
 
 from engine.errors import PoolError, PoolUnavailable, UsageError
 from engine.pool import StoreOptions, open_store
-from engine.pool.sqlite import Database, load_migrations, require_version
+from engine.pool.sqlite import Database, load_migrations
+from engine.pool.sqlite_files import check_version
 from tests.support.stores import SLICE, filled, refusal, url
 
 
@@ -45,15 +46,15 @@ def test_a_file_is_kept_with_full_durability(tmp_path: Path) -> None:
     assert found["journal_mode"] == "wal"
     assert found["synchronous"] == "2"
     assert found["foreign_keys"] == "1"
-    require_version(found["sqlite"])
+    check_version(found["sqlite"])
 
 
 @pytest.mark.parametrize("version", ["3.51.2", "3.46.1", "3.8", "2.9.9"])
 def test_a_library_that_can_corrupt_a_wal_is_refused(version: str) -> None:
     """G2: the fault was mended in 3.51.3."""
     with pytest.raises(PoolError, match=r"can corrupt a database; install apsw 3\.51\.3 or newer"):
-        require_version(version)
-    require_version("3.51.3")
+        check_version(version)
+    check_version("3.51.3")
 
 
 def test_a_setting_that_does_not_take_is_refused() -> None:
@@ -148,18 +149,18 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     filled(path)
     edit(path, "INSERT INTO schema_version VALUES (99, 'from the future')")
-    assert "schema is version 99, this pktoll knows up to 3; install a newer" in refusal(path)
+    assert "schema is version 99, this pktoll knows up to 4; install a newer" in refusal(path)
 
 
 def test_migrations_are_applied_in_order_and_once() -> None:
     """F22: an old database is brought up step by step."""
-    steps = [(4, "0004_a", "CREATE TABLE a (x)"), (5, "0005_b", "ALTER TABLE a RENAME TO b")]
+    steps = [(5, "0005_a", "CREATE TABLE a (x)"), (6, "0006_b", "ALTER TABLE a RENAME TO b")]
     database = Database(None)
     database.migrate(load_migrations() + steps)
     database.migrate(load_migrations() + steps)
     found = database.run("SELECT version, name FROM schema_version ORDER BY version")
-    shipped = [(1, "0001_coupons"), (2, "0002_gateways"), (3, "0003_restriction")]
-    assert found == [*shipped, (4, "0004_a"), (5, "0005_b")]
+    shipped = [(version, name) for version, name, _ in load_migrations()]
+    assert found == [*shipped, (5, "0005_a"), (6, "0006_b")]
     assert database.value("SELECT count(*) FROM b") == 0
 
 
@@ -167,8 +168,8 @@ def test_a_migration_that_fails_leaves_the_old_schema() -> None:
     """F22: a step and its version are one transaction."""
     database = Database(None)
     with pytest.raises(PoolError, match="refused a statement"):
-        database.migrate([(4, "0004_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
-    assert database.value("SELECT max(version) FROM schema_version") == 3
+        database.migrate([(5, "0005_bad", "CREATE TABLE half (x); CREATE TABLE slice (x)")])
+    assert database.value("SELECT max(version) FROM schema_version") == 4
     assert database.value("SELECT count(*) FROM sqlite_master WHERE name = 'half'") == 0
 
 

@@ -1,15 +1,22 @@
 """Rows that are added many at a time, and the journal's, which are written at the end of a transaction."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import apsw
 import pytest
 
 from engine.errors import PoolError
-from engine.pool.sqlite import ROWS_AT_ONCE, Database
+from engine.pool import sqlite_statements
+from engine.pool.sqlite import Database
 from engine.pool.sqlite_journal import _ROWS_KEPT, check_sum
+from engine.pool.sqlite_rows import ROWS_AT_ONCE, updating
 from engine.pool.sqlite_store import SqliteStore
 from tests.support.stores import SLICE, family
+
+MOST, FEW, _ = ROWS_AT_ONCE
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ def entries(store: SqliteStore) -> int:
     return int(store.db.value("SELECT count(*) FROM journal"))
 
 
-@pytest.mark.parametrize("count", [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 5])
+@pytest.mark.parametrize("count", [0, 1, MOST - 1, MOST, 2 * MOST + 2 * FEW + 5])
 def test_rows_get_keys_that_follow_each_other(count: int) -> None:
     """D9: for each row the key that the table gave it"""
     database = Database(None)
@@ -98,3 +105,55 @@ def test_entries_that_cannot_be_written_fail_the_commit() -> None:
     store.close()
     with pytest.raises(apsw.ConnectionClosedError):
         store.db._connection.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("name", ["USE", "REPORT", "HOLD", "TAKE"])
+def test_an_update_of_many_rows_finds_each_by_its_key(name: str) -> None:
+    """D1: it costs the same with ten million lines"""
+    database = Database(None)
+    one = getattr(sqlite_statements, name)
+    width = len(set(re.findall(r"\?\d", one)))
+    many = updating(one, width, 8)
+    plan = [row[3] for row in database.run(f"EXPLAIN QUERY PLAN {many}", *range(8 * width))]
+    table = one.split()[1]
+    found = [step for step in plan if table in step or "INDEX" in step]
+    assert found == [f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)"]
+    database.close()
+
+
+@pytest.mark.parametrize("count", [1, FEW - 1, FEW, MOST + 2 * FEW + 3])
+def test_an_update_changes_each_row_by_its_own_figures(count: int) -> None:
+    """I5: however many there are"""
+    database = Database(None)
+    database.run("CREATE TABLE a (id INTEGER PRIMARY KEY, x, y)")
+    database.insert("INSERT INTO a (x, y)", [(0, 1)] * count)
+    rows = [(number, 2 * number, number) for number in range(1, count)]
+    database.update("UPDATE a SET x = x + ?1, y = y - ?2 - ?1 WHERE id = ?3", rows)
+    found = database.run("SELECT id, x, y FROM a")
+    assert found == [(n, n, 1 - 3 * n) for n in range(1, count)] + [(count, 0, 1)]
+    database.close()
+
+
+WITHOUT_ARRAYS = """
+import apsw
+apsw.compile_options = ()
+from engine.pool import open_store
+from engine.pool.store import Credit, Request
+from engine.pool.sqlite import MANY
+assert MANY == "json_each"
+store = open_store(None)
+for number in range(2):
+    store.credit_all([Credit("c1", "hdd1", "bundle", 1 << 25, 0, 9)])
+    assert store.open_lines([("hdd1", "hdo1", 0), ("hdd1", "hdo2", 5)])[1] == 5
+    assert store.grant_all([Request("r1", "hdd1", "hdo1", 5)]) == [(2, 10 << 20)]
+store.grant_all([])
+store.settle_all([("hdo1", 7), ("hdo2", 0)], True)
+assert store.restricting(["hdo1"], 0) == []
+assert store.audit() == []
+store.close()
+"""
+
+
+def test_a_sqlite_that_knows_no_arrays_will_do() -> None:
+    """B81: one that was not built by apsw itself may be without"""
+    subprocess.run([sys.executable, "-c", WITHOUT_ARRAYS], check=True, timeout=60)
