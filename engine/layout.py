@@ -104,8 +104,7 @@ SIM_REGULATED = 512
 """flags: the 3-day restriction was in force at the last slow packet (R1)"""
 
 CHARGED_SHIFT = 40
-"""bits of SIM.charged that hold bytes; above them 2^23 packets, which cannot fill those bits. Both are one
-number so that a packet is counted by one addition; what grows too large is carried to USAGE."""
+"""bits of SIM.charged for the bytes of up to 2^23 packets, counted above them by the same addition"""
 CHARGED_PACKET = 1 << CHARGED_SHIFT
 
 SIM = np.dtype(
@@ -181,10 +180,9 @@ RATE = np.dtype(
         ("fill_ns", "i8"),  # ns after which any credit has reached the cap
         ("deepest_credit", "i8"),  # bit-ns: no packet may wait for longer, whatever is held
         ("restriction_bytes", "i8"),  # byte, slow, within the window; 0 without limit (R2)
-        ("spare", "i8", (2,)),
+        ("spare", "i8", (2,)),  # up to a cache line
     ]
 )
-assert RATE.itemsize == CACHE_LINE
 
 MARK_SRTCM = 0
 """algorithm: single rate (RFC 2697): index 1 is the excess bucket, filled by what overflows from index 0"""
