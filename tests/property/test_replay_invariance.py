@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from engine.jit import DISABLED
 from engine.replay import Options, run
 from engine.runtime import Engine
 from engine.runtime.report import BYTE_CLASSES
@@ -185,7 +186,7 @@ def test_every_packet_and_byte_is_somewhere(whole: Document) -> None:
     turned=st.booleans(),
 )
 @settings(
-    max_examples=12,
+    max_examples=4 if DISABLED else 12,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_the_bill_is_always_the_same(
