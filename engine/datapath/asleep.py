@@ -142,15 +142,14 @@ def subscriber(addresses, whose, control, hi, lo):  # type: ignore[no-untyped-de
 @leaf
 def registered(addresses, whose, control, hi, lo, opens):  # type: ignore[no-untyped-def]
     """Index in the address table of an address of a `--ue-net` prefix, whose SIM is the next one from here
-    on; or NEW where the runtime has to see to it: it makes room, and knows who had the address before."""
+    on; or NEW where the runtime has to see to it: it makes room, and knows who had an address before, if
+    any was ever given back."""
     newcomers = whose[7]
     at = control[CONTROL_NEWCOMERS]
     if at >= len(newcomers) or control[CONTROL_ADDRESSES] >= most(len(addresses)):
         return np.int64(NEW)
     slot = address_slot(addresses, hi, lo, ADDRESS_HOST)
     entry = addresses[unsigned(slot)]
-    if np.int64(entry["row"]) != -1:
-        return np.int64(NEW)
     entry["hi"] = hi
     entry["lo"] = lo
     entry["row"] = control[CONTROL_NEW_ROW]

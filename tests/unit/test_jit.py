@@ -152,6 +152,11 @@ print(jit.cached(), jit.CACHE is not None, jit.kernels()[0])
 """
 
 
+def test_what_numba_does_not_document_is_done_without() -> None:
+    """a dispatcher that is made otherwise has its kernel compiled, or loaded, by `compile`"""
+    assert not jit._loaded(object(), ())
+
+
 @pytest.mark.parametrize(
     ("place", "first", "second"),
     [
