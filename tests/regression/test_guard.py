@@ -138,6 +138,16 @@ def test_the_baseline_holds_where_the_calibrations_agree(tmp_path: Path) -> None
     )
 
 
+def test_another_python_is_no_reference_for_what_is_held_against_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = baseline(tmp_path, {"parse": 0.4, "replay": 100.0})
+    here = machine()
+    assert reference(HERE, None, path).ratios == {"parse": 0.4, "replay": 100.0}
+    monkeypatch.setattr(guard_record, "machine", lambda: here | {"python": "3.99.0"})
+    assert reference(HERE, None, path).ratios == {"parse": 0.4}
+
+
 def test_without_a_baseline_nothing_is_judged(tmp_path: Path) -> None:
     none = reference(HERE, None, tmp_path / "baseline.json")
     assert none.ratios == {}
