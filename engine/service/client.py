@@ -1,5 +1,6 @@
 """A client of the service: asks, waits, and asks again under the same id where no answer comes."""
 
+import contextlib
 import secrets
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from engine.service.endpoints import check_endpoint, wants_ipv6
 from engine.service.keys import ClientKeys, secure_client
 from engine.service.pipeline import AGAIN, TAKEN, Pipeline
 from engine.service.protocol import RETRY_MS
+from engine.service.replies import Frames
 from engine.service.verbs import PAGE_ROWS_MAX
 
 Rows = npt.NDArray[Any]
@@ -217,6 +219,7 @@ class Client:
     def _connect(self) -> "zmq.Socket[Any]":
         connection: zmq.Socket[Any] = self._context.socket(zmq.DEALER)
         connection.setsockopt(zmq.LINGER, 0)
+        connection.setsockopt(zmq.SNDTIMEO, self.timeout_ms)
         connection.setsockopt(zmq.IPV6, int(wants_ipv6(self.service)))
         if self._keys is not None:
             secure_client(connection, self._keys)
@@ -234,8 +237,15 @@ class Client:
 
     def _send(self, verb: str, args: dict[str, Any], body: bytes = b"") -> int:
         request_id = self._pipeline.ask(verb, args, body)
-        self._socket.send_multipart(self._pipeline.frames(request_id))
+        self._put(self._pipeline.frames(request_id))
         return request_id
+
+    def _put(self, frames: Frames) -> None:
+        """Send a request. Where nobody takes it in time it is as if lost, and is sent again later: a server
+        that has refused this client's key leaves it without anyone to send to.
+        """
+        with contextlib.suppress(zmq.Again):
+            self._socket.send_multipart(frames)
 
     def _wait(self, request_id: int) -> tuple[dict[str, Any], bytes | memoryview]:
         """The result and the rows of the answer to a request."""
@@ -276,4 +286,4 @@ class Client:
 
     def _send_again(self) -> None:
         for frames in self._pipeline.unanswered():
-            self._socket.send_multipart(frames)
+            self._put(frames)

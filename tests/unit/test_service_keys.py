@@ -1,9 +1,11 @@
 """CURVE: who has a key on the list comes in, nobody else; beyond loopback there is nothing else (G10)."""
 
+import contextlib
 import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -83,13 +85,30 @@ def test_who_is_not_on_the_list_stays_outside(server: Server, folders: Path) -> 
             Client(here(server.endpoint), timeout_ms=200, tries=1, keys=own)
     with zmq.Context() as context, context.socket(zmq.DEALER) as raw:
         raw.setsockopt(zmq.LINGER, 0)
+        raw.setsockopt(zmq.SNDTIMEO, 200)
         raw.connect(here(server.endpoint))
-        raw.send_multipart(hello())
+        with contextlib.suppress(zmq.Again):  # turned away before it could say anything
+            raw.send_multipart(hello())
         assert not raw.poll(200)
     with Listener(here(server.telemetry), keys=stranger) as listener:
         assert listener.receive(200) is None
     with Client(here(server.endpoint), keys=of(folders, "desk")):
         assert server.figures["turned_away"] >= 1
+
+
+class Unconnected(Client):
+    """One whose key was refused before it had sent anything: nobody is there any more to send to."""
+
+    def _connect(self) -> "zmq.Socket[Any]":
+        made = super()._connect()
+        made.disconnect(self.service)
+        return made
+
+
+def test_who_was_refused_before_a_word_was_said_is_told_and_does_not_wait_for_ever() -> None:
+    """B73"""
+    with pytest.raises(PktollError, match="no answer within 2 times 50 ms"):
+        Unconnected("tcp://127.0.0.1:1", timeout_ms=50, tries=2)
 
 
 def test_clients_of_two_keys_never_meet(server: Server, folders: Path) -> None:
