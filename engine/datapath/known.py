@@ -23,7 +23,7 @@ from engine.layout import (
     TUNNEL_PLACE_SHIFT,
     TUNNEL_STATE,
 )
-from engine.shaper.lookup import suspect
+from engine.shaper.lookup import finely_suspect, noticed
 from engine.words import (
     CONTROL_ASSUMED,
     CONTROL_BOUND,
@@ -95,11 +95,10 @@ def ask(packets, k, tunnels, addresses):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def row_there(p, tunnel, addresses, nets, rules):  # type: ignore[no-untyped-def]
+def row_there(p, tunnel, addresses, rules):  # type: ignore[no-untyped-def]
     """The SIM row of a packet whose inner end is where the tunnel's was; -1 where it is not, or not known.
 
-    rules: the words CONTROL_BOUND, as 0 or 1, and CONTROL_ASSUMED. In a tunnel of no session the uplink end
-    is asked first, so going down the other end must be nobody's. That the remembered end may be a SIM's
+    rules: the words CONTROL_BOUND, as 0 or 1, and CONTROL_ASSUMED. That the remembered end may be a SIM's
     stays true: prefixes do not change, and CONTROL_BOUND only grows.
     """
     down = np.int64(tunnel["direction"]) & DOWNLINK
@@ -115,10 +114,6 @@ def row_there(p, tunnel, addresses, nets, rules):  # type: ignore[no-untyped-def
         differs |= np.int64(tunnel["row"]) ^ row | np.int64(address["kind"]) & ADDRESS_PREFIX
     else:
         differs |= np.int64(address["kind"]) ^ ADDRESS_HOST | rules[0] & down | rules[1]
-        hi = either(np.int64(p["dst_hi"]), np.int64(p["src_hi"]), down)
-        lo = either(np.int64(p["dst_lo"]), np.int64(p["src_lo"]), down)
-        if in_nets(nets, hi, lo):  # of either direction, so that the branch can be foretold
-            return np.int64(-1)
     return row if differs == 0 else np.int64(-1)
 
 
@@ -149,7 +144,7 @@ def run_known(packets, tunnels, addresses, nets, exempt, work, control):  # type
         down = state & DOWNLINK
         row = np.int64(tunnel["row"])
         if row < 0 or state & TUNNEL_CHECKED:
-            row = row_there(p, tunnel, addresses, nets, rules)
+            row = row_there(p, tunnel, addresses, rules)
         if row < 0 or np.int64(p["code"]):
             break
         length = np.int64(p["length"])
@@ -161,8 +156,13 @@ def run_known(packets, tunnels, addresses, nets, exempt, work, control):  # type
         w["packet"] = k
         w["length"] = length
         hi = either(np.int64(p["dst_hi"]), np.int64(p["src_hi"]), down)
-        if suspect(exempt[0], hi, either(np.int64(p["dst_lo"]), np.int64(p["src_lo"]), down)):
-            control[CONTROL_EXEMPT] += classify(p, w, exempt)
+        lo = either(np.int64(p["dst_lo"]), np.int64(p["src_lo"]), down)
+        if noticed(exempt[0], hi, lo):
+            # In a tunnel of no session the uplink end is asked first: the other one must be nobody's.
+            if np.int64(tunnel["row"]) < 0 and in_nets(nets, hi, lo):
+                break
+            if finely_suspect(exempt[0], hi, lo):
+                control[CONTROL_EXEMPT] += classify(p, w, exempt)
         tunnel["packets"] += 1
         tunnel["inner_bytes"] += length
         total += length

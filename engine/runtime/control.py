@@ -181,7 +181,7 @@ class Control(Access):
         self._take_exempt(exempt)
 
     def _take_exempt(self, exempt: Exempt) -> None:
-        self.exempt = ExemptTable(exempt, parse_prefix, self.groups)
+        self.exempt = ExemptTable(exempt, parse_prefix, self.groups, self.sessions.prefixes)
         for shard in self.shards.all:
             shard.set_exempt(exempt, self.groups)
 

@@ -2,12 +2,13 @@
 
 The prefixes are cut into disjoint address ranges, each with the rules that hold there. A range is found by
 keys of one of three levels, by its size: those of the addresses in it, of the /24 or /48 it touches, or
-of the upper 16 bits. Nearly all packets go elsewhere, and three bits of a small filter say so; what it lets
+of the upper 16 bits. Nearly all packets go elsewhere, and two bits of a small filter say so; what it lets
 through is looked up in a hash table, then among the few ranges there. So the cost of a packet hardly
 depends on how long the list is.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from engine.config import Endpoint, Exempt
 from engine.errors import ConfigError
 from engine.layout import RANGE, V4_MAPPED, WORK_GROUPS_MAX
 from engine.shaper.lookup import (
+    COARSE,
     FREE,
-    LEVEL_SHIFT,
-    LEVELS,
+    NEAR_BITS,
     RULE_GROUP_SHIFT,
     V4,
     WIDE,
     near_key,
+    near_place,
     place_hash,
     slot_key,
     wide_key,
@@ -47,6 +49,8 @@ FILTER_BITS_MAX = 1 << 20
 
 Span = tuple[int, int, list[int]]
 """first and last address, rules"""
+Prefix = Sequence[int]
+"""high and low half of its first address, and of its mask, signed"""
 _HALF = (1 << 127) - 1
 
 
@@ -91,6 +95,13 @@ def _is_v4(first: int, last: int) -> bool:
     return first >> 32 == last >> 32 == V4_MAPPED >> 32
 
 
+def _ends(prefix: Prefix) -> tuple[int, int]:
+    """First and last address of a prefix."""
+    hi, lo, mask_hi, mask_lo = (int(word) % _U64 for word in prefix)
+    first = hi << 64 | lo
+    return first, first + ((mask_hi << 64 | mask_lo) ^ ((1 << 128) - 1))
+
+
 def _signed(word: int) -> int:
     return word - _U64 if word >= _U64 >> 1 else word
 
@@ -128,9 +139,12 @@ class ExemptTable:
     """Compiled exempt list: `filter`, `places` (int64), `ranges` (RANGE) and `rules` for the kernels.
 
     `rules` holds `group index << 24 | protocol << 16 | port`, 0 in the latter parts standing for any.
+    `nets` are prefixes (high, low half, masks) whose addresses are to be `noticed`, too.
     """
 
-    def __init__(self, exempt: Exempt, parse_prefix: Any, groups: RatingGroups) -> None:
+    def __init__(
+        self, exempt: Exempt, parse_prefix: Any, groups: RatingGroups, nets: Iterable[Prefix] = ()
+    ) -> None:
         # IPv4 apart and first: an IPv6 prefix around ::ffff:0:0 is not IPv4.
         spans: tuple[list[Span], list[Span]] = ([], [])
         index_of = groups.indexes(exempt)
@@ -143,9 +157,7 @@ class ExemptTable:
                 )
             rules = _rules(endpoint, group)
             for text in endpoint.prefixes:
-                hi, lo, mask_hi, mask_lo = (word % _U64 for word in parse_prefix(text))
-                first = hi << 64 | lo
-                last = first + ((mask_hi << 64 | mask_lo) ^ ((1 << 128) - 1))
+                first, last = _ends(parse_prefix(text))
                 if last - first >= _HALF:
                     raise ConfigError(
                         f"exempt endpoint {endpoint.name}: {text} covers half of the Internet; "
@@ -159,7 +171,7 @@ class ExemptTable:
         self.ranges, self.rules = _pack([piece for level in levels for piece, _ in level])
         self.count = sum(map(len, levels))
         keys = _keys(levels)
-        self.filter = _filter(keys)
+        self.filter = _filter(levels, map(_ends, nets))
         self.places = _places(keys, self.ranges)
         groups.take(exempt)  # last: a list that is refused changes nothing
 
@@ -198,9 +210,14 @@ def _by_level(cut: list[Span]) -> tuple[Level, Level, Level]:
             at, step, key = 1, wide, wide_key
         else:
             at, step, key = 2, 1 << 128, slot_key
-        starts = [first, *range((first // step + 1) * step, last + 1, step)]
+        starts = _starts(first, last, step)
         levels[at].append((piece, [int(key(*_halves(start))) for start in starts]))
     return levels
+
+
+def _starts(first: int, last: int, step: int) -> list[int]:
+    """The first address of a range in each block of `step` addresses that it touches."""
+    return [first, *range((first // step + 1) * step, last + 1, step)]
 
 
 def _keys(levels: tuple[Level, Level, Level]) -> dict[int, tuple[int, int]]:
@@ -242,22 +259,50 @@ def _places(keys: dict[int, tuple[int, int]], ranges: Rows) -> Rows:
     return places
 
 
-def _filter(keys: dict[int, tuple[int, int]]) -> Rows:
-    """int64[n] of bits, one for each hash of a key; before them, for each level, how many less one (0
-    where nothing is found by it), and where they begin. See `marked`."""
+def _packed(bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    return np.packbits(bits, bitorder="little").view(np.uint64)
+
+
+def _coarse(spans: Iterable[tuple[int, int]]) -> npt.NDArray[np.uint8]:
+    """The coarse bits of ranges, first and last address each: see `coarse_place`."""
+    bits = np.zeros(COARSE, dtype=np.uint8)
+    v4, v6 = bits[: COARSE // 2], bits[COARSE // 2 :]
+    for first, last in spans:
+        a, b = max(first, V4_MAPPED), min(last, V4_MAPPED + 0xFFFFFFFF)
+        if a <= b:
+            v4[a >> 16 & 0xFFFF : (b >> 16 & 0xFFFF) + 1] = 1
+        if first < V4_MAPPED or last > V4_MAPPED + 0xFFFFFFFF:
+            blocks = np.arange(first >> 96, min(last >> 96, (first >> 96) + len(v6)) + 1)
+            v6[(blocks >> 16 ^ blocks) & 0xFFFF] = 1
+    return bits
+
+
+def _near_places(span: Span) -> list[int]:
+    """The near bits of a range that is found by near keys."""
+    first, last, _ = span
+    step = 1 if _is_v4(first, last) else 1 << 64
+    return [int(near_place(*_halves(start))) for start in _starts(first, last, step)]
+
+
+def _filter(levels: tuple[Level, Level, Level], others: Iterable[tuple[int, int]]) -> Rows:
+    """int64[n] of bits: see `suspect` and `marked`. Ranges of `others` have coarse bits alone.
+
+    Before them for each level how many there are, less one, and where they begin; then the coarse ones.
+    """
+    near, *wider = levels
+    kinds = [[place for span, _ in near for place in _near_places(span)]]
+    kinds += [[int(place_hash(np.int64(k))) for _, keys in level for k in keys] for level in wider]
+    spans = [span[:2] for level in wider for span, _ in level]
+    parts = [_packed(_coarse([*spans, *others]))]
     heads: list[int] = []
-    parts: list[npt.NDArray[np.uint64]] = []
-    begin = 2 * LEVELS
-    for level in range(LEVELS):
-        mine = [key for key in keys if key >> LEVEL_SHIFT == level]
-        bits = 64
-        while bits < min(FILTER_BITS_MAX, FILTER_BITS_PER_KEY * len(mine)):
-            bits *= 2
-        words = np.zeros(bits // 64, dtype=np.uint64)
-        for key in mine:
-            number = int(place_hash(np.int64(key))) & (bits - 1)
-            words[number >> 6] |= np.uint64(1 << (number & 63))
-        heads += [bits - 1 if mine else 0, begin]
-        begin += len(words)
-        parts.append(words)
+    begin = NEAR_BITS
+    for places in kinds:
+        count = 64
+        while count < min(FILTER_BITS_MAX, FILTER_BITS_PER_KEY * len(places)):
+            count *= 2
+        bits = np.zeros(count, dtype=np.uint8)
+        bits[np.array(places, dtype=np.int64) & (count - 1)] = 1
+        heads += [count - 1, begin]
+        parts.append(_packed(bits))
+        begin += count // 64
     return np.concatenate([np.array(heads, dtype=np.uint64), *parts]).view(np.int64)

@@ -10,6 +10,15 @@ NEAR, WIDE, SLOT = (level << LEVEL_SHIFT for level in range(LEVELS))
 """levels of keys: an IPv4 address or IPv6 /64; an IPv4 /24 or IPv6 /48; the upper 16 bits of either"""
 V4 = 1 << 59
 """added to keys of IPv4"""
+COARSE = 1 << 17
+"""coarse bits of the filter, set by `--ue-net` and by what is not found by near keys: one for each /16 of
+IPv4, then one for those /32 of IPv6 whose halves give the same 16 bits when they are mixed"""
+COARSE_BITS = 2 * LEVELS
+"""word of the filter where they begin: behind the heads of the levels"""
+NEAR_BITS = COARSE_BITS + COARSE // 64
+"""word of the filter where the bits of near keys begin"""
+NEAR_FACTOR, NEAR_SHIFT = 0x5BD1E995, 20
+"""31 bits, odd: times 32 bits it stays within int64, and the upper half depends on all of them"""
 FREE = -1
 """key of a free row in the table of places"""
 
@@ -65,22 +74,63 @@ def slot_key(hi, lo):  # type: ignore[no-untyped-def]
 
 @inlined
 def marked(filter_words, level, key):  # type: ignore[no-untyped-def]
-    """1 if the filter has the bit of a key of this level (0 near, 1 wide, 2 slot)."""
+    """1 if the filter has the bit of a key of this level (1 wide, 2 slot)."""
     at = place_hash(key) & filter_words[2 * level]
     return filter_words[unsigned(filter_words[2 * level + 1] + (at >> 6))] >> (at & 63) & 1
 
 
 @inlined
+def is_v6(hi, lo):  # type: ignore[no-untyped-def]
+    """0 for an IPv4 address, else 1: without a branch, which no history could foretell."""
+    return np.int64(hi | lo >> 32 ^ V4_MAPPED >> 32 != 0)
+
+
+@inlined
+def coarse_place(hi, lo):  # type: ignore[no-untyped-def]
+    """Number of an address's coarse bit."""
+    v6 = is_v6(hi, lo)
+    v4_place = lo >> 16 & 0xFFFF
+    return v6 << 16 | v4_place ^ (v4_place ^ hi >> 48 & 0xFFFF ^ hi >> 32 & 0xFFFF) & -v6
+
+
+@inlined
+def near_place(hi, lo):  # type: ignore[no-untyped-def]
+    """A hash of the IPv4 address, or of the IPv6 /64; the caller masks it."""
+    word = lo ^ (lo ^ hi ^ hi >> 32) & -is_v6(hi, lo)
+    return (word & 0xFFFFFFFF) * NEAR_FACTOR >> NEAR_SHIFT
+
+
+@inlined
+def near_marked(filter_words, hi, lo):  # type: ignore[no-untyped-def]
+    """1 in the lowest bit if the filter has the near bit of an address."""
+    at = near_place(hi, lo) & filter_words[0]
+    return filter_words[unsigned(NEAR_BITS + (at >> 6))] >> (at & 63)
+
+
+@inlined
+def noticed(filter_words, hi, lo):  # type: ignore[no-untyped-def]
+    """False if no exempt prefix and no `--ue-net` holds the address; True for few others.
+
+    Two bits tell: that of the address, and that of what is around it.
+    """
+    at = coarse_place(hi, lo)
+    around = filter_words[unsigned(COARSE_BITS + (at >> 6))] >> (at & 63)
+    return (around | near_marked(filter_words, hi, lo)) & 1 != 0
+
+
+@inlined
 def suspect(filter_words, hi, lo):  # type: ignore[no-untyped-def]
     """False if no exempt prefix holds the address; True for nearly no other."""
-    found = np.int64(0)
-    if filter_words[0]:
-        found = marked(filter_words, 0, near_key(hi, lo))
-    if filter_words[2]:
-        found |= marked(filter_words, 1, wide_key(hi, lo))
-    if filter_words[4]:
-        found |= marked(filter_words, 2, slot_key(hi, lo))
-    return found != 0
+    return noticed(filter_words, hi, lo) and finely_suspect(filter_words, hi, lo)
+
+
+@leaf
+def finely_suspect(filter_words, hi, lo):  # type: ignore[no-untyped-def]
+    """As `suspect`, of an address that was noticed."""
+    found = near_marked(filter_words, hi, lo)
+    found |= marked(filter_words, 1, wide_key(hi, lo))
+    found |= marked(filter_words, 2, slot_key(hi, lo))
+    return found & 1 != 0
 
 
 @leaf
@@ -100,10 +150,9 @@ def exempt_group(filter_words, places, ranges, rules, address, port_key):  # typ
     no ports: it then matches only rules without a port. Only levels whose bit the filter has are probed.
     """
     hi, lo = address
-    key = near_key(hi, lo)
     run = np.int64(FREE)
-    if marked(filter_words, 0, key):
-        run = _place(places, key)
+    if near_marked(filter_words, hi, lo) & 1:
+        run = _place(places, near_key(hi, lo))
         if run != FREE and not is_v4(
             hi, lo
         ):  # an IPv4 key is the address: nothing is left to compare

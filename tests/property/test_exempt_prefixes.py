@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from engine.config import Endpoint, Exempt, RatingGroup
 from engine.jit import leaf
 from engine.shaper.exempt import ExemptTable, RatingGroups
-from engine.shaper.lookup import NOT_EXEMPT, exempt_group, suspect
+from engine.shaper.lookup import NOT_EXEMPT, exempt_group, noticed, suspect
 from engine.wire.addresses import parse_address, parse_prefix
 from tests.conftest import JIT_OFF
 
@@ -122,6 +122,48 @@ def test_the_list_says_what_the_networks_say(book: list[Endpoint], queries: list
         expected = any(holds(endpoint, address, protocol, port) for endpoint in book)
         assert (group >= 0) == expected, (address, protocol, port)
         assert near or not expected, address
+
+
+@example(nets=["::/0"], queries=[("10.0.0.1", 6, 80), ("2001:db8::1", 6, 80)])
+@example(nets=["::/64"], queries=[("10.0.0.1", 6, 80), ("::1", 6, 80)])
+@example(nets=["0.0.0.0/0"], queries=[("255.255.255.255", 6, 80), ("::", 6, 80)])
+@example(nets=["8000::/2"], queries=[("bfff:ffff::", 6, 80), ("80ff::", 6, 80)])
+@given(
+    nets=st.lists(prefixes(), min_size=1, max_size=4),
+    queries=st.lists(QUERIES, min_size=1, max_size=30),
+)
+def test_whatever_lies_in_a_prefix_of_sims_is_noticed(
+    nets: list[str], queries: list[Query]
+) -> None:
+    """N6, X2: what the kernels pass over after two bits is in no `--ue-net`, whatever the list."""
+    parsed = [parse_prefix(text) for text in nets]
+    table = ExemptTable(Exempt(()), parse_prefix, RatingGroups(), parsed)
+    plain = ExemptTable(Exempt(()), parse_prefix, RatingGroups())
+    inside = 0
+    for text, _, _ in queries:
+        hi, lo = map(np.int64, parse_address(text))
+        held = any(hi & net[2] == net[0] and lo & net[3] == net[1] for net in parsed)
+        inside += held
+        assert noticed(table.filter, hi, lo) or not held, text
+        assert not suspect(table.filter, hi, lo)
+        assert not noticed(plain.filter, hi, lo)
+    event(f"inside: {inside > 0}")
+
+
+def test_few_addresses_elsewhere_are_noticed() -> None:
+    """X2: the packaged list of single hosts, and one /8 of SIMs."""
+    endpoint = Endpoint("e", tuple(f"198.51.100.{k}" for k in range(40)), "any", ())
+    nets = [parse_prefix("10.0.0.0/8"), parse_prefix("2001:db8::/32")]
+    table = ExemptTable(Exempt((endpoint,)), parse_prefix, RatingGroups(), nets)
+    random = Random(5)
+    draws = [0xFFFF << 32 | random.randrange(0x0B000000, 1 << 32) for _ in range(4000)]
+    seen = sum(bool(noticed(table.filter, np.int64(0), np.int64(lo))) for lo in draws)
+    seen6 = sum(
+        bool(noticed(table.filter, np.int64(0x2000 << 48 | draw << 12), np.int64(1)))
+        for draw in draws
+    )
+    assert seen < 200
+    assert seen6 < 200
 
 
 # --- ten thousand prefixes ---
