@@ -8,10 +8,14 @@ or may write it (a cache file is unpickled when it is read).
 
 import ctypes
 import hashlib
+import importlib
 import os
 import stat
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +71,11 @@ Kernel = Callable[..., Any]
 # Without numba's run-time (`_nrt`) kernels cannot allocate, and arrays that are handed from function to
 # function are not reference-counted: those atomic operations would cost more than a packet does.
 _OPTIONS = {"_nrt": False}
-_kernels: list[tuple[Any, tuple[Any, ...]]] = []
+Declared = tuple[Any, tuple[Any, ...]]
+"""a kernel and its argument types"""
+_kernels: list[Declared] = []
+_aside: list[Any] = []
+"""those that a process of its own compiles, while this one compiles the others"""
 
 i8 = types.int64
 i8s = types.int64[::1]
@@ -85,16 +93,18 @@ def tuple_of(*members: Any) -> Any:
     return types.Tuple(members)
 
 
-def kernel(*arguments: Any) -> Callable[[Kernel], Kernel]:
+def kernel(*arguments: Any, aside: bool = False) -> Callable[[Kernel], Kernel]:
     """Compile a batch kernel for exactly these argument types; `warm` does it ahead of the first call.
 
-    No GIL is held, no exception may leave it (kernels return codes), integer wrap-around is C's.
+    No GIL is held, no exception may leave it (kernels return codes), integer wrap-around is C's. `aside` is
+    for one that takes as long to compile as all others together.
     """
 
     def decorate(function: Kernel) -> Kernel:
         compiled = numba.njit(nogil=True, cache=CACHE is not None, **_OPTIONS)(function)
         if not DISABLED:
             _kernels.append((compiled, arguments))
+            _aside.extend([compiled] * aside)
         return compiled  # type: ignore[no-any-return]
 
     return decorate
@@ -141,10 +151,67 @@ def cached() -> bool:
 def warm() -> int:
     """Compile (or load from the cache) every kernel declared so far; returns the ns that it took."""
     begin_ns = time.perf_counter_ns()
-    for compiled, arguments in _kernels:
+    missing = [each for each in _kernels if each[1] not in each[0].overloads and not _loaded(*each)]
+    with _compiled_aside(missing) as elsewhere:
+        for compiled, arguments in missing:
+            if compiled not in elsewhere:
+                compiled.compile(arguments)
+    for compiled, arguments in missing:
         if arguments not in compiled.overloads and not _loaded(compiled, arguments):
             compiled.compile(arguments)
     return time.perf_counter_ns() - begin_ns
+
+
+@contextmanager
+def _compiled_aside(missing: list[Declared]) -> Iterator[list[Any]]:
+    """The kernels that other processes compile into the cache meanwhile; waited for at the end.
+
+    None where it would gain nothing: a single core, nothing else to compile, no cache.
+    """
+    elsewhere = [compiled for compiled, _ in missing if compiled in _aside]
+    if CACHE is None or len(elsewhere) == len(missing) or not _spare_core():
+        elsewhere = []
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        with suppress(OSError):  # then there is none, and this one compiles all
+            running += map(_start_to_compile, elsewhere)
+        yield elsewhere[: len(running)]
+        for process in running:
+            process.wait()
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _spare_core() -> bool:
+    """Whether another process could run beside this one; and that Python itself can be started."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return cores > 1 and Path(sys.executable or "").name.startswith("python")
+
+
+def _start_to_compile(compiled: Any) -> "subprocess.Popen[bytes]":
+    """What it says is for nobody: a kernel that it does not leave in the cache is compiled here."""
+    function = compiled.py_func
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    code = "import sys; from engine import jit; jit.compile_alone(*sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", code, function.__module__, function.__qualname__],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def compile_alone(module: str, name: str) -> None:
+    """Compile one kernel into the cache, and nothing else: see `warm`."""
+    importlib.import_module(module)
+    for compiled, arguments in _kernels:
+        function = compiled.py_func
+        if (function.__module__, function.__qualname__) == (module, name):
+            compiled.compile(arguments)
 
 
 def _loaded(compiled: Any, arguments: tuple[Any, ...]) -> bool:

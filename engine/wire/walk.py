@@ -10,7 +10,7 @@ from engine.wire.records import held_records
 from engine.wire.refill import refill
 
 
-@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s)
+@kernel(u1s, rows(PACKET), rows(FRAME), rows(INTERFACE), rows(ENDPOINT), i8s, i8s, aside=True)
 def walk(
     buf: Any,
     packets: Any,

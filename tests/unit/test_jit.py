@@ -182,3 +182,108 @@ def test_a_kernel_is_compiled_then_loaded(
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip() == expected
+
+
+KERNELS = """
+from engine import jit
+
+@jit.kernel(jit.i8, aside=True)
+def large(word):
+    return word + 1
+
+@jit.kernel(jit.i8)
+def small(word):
+    return word + 2
+"""
+WARMED = """
+import os, subprocess, sys
+from engine import jit
+import some_kernels
+
+{before}
+assert jit.warm() > 0
+assert some_kernels.large(1) + some_kernels.small(1) == 5
+print(jit.kernels())
+"""
+BY_ANOTHER = "[('large', 1, 1), ('small', 1, 0)]"
+HERE = "[('large', 1, 0), ('small', 1, 0)]"
+LOADED = "[('large', 1, 1), ('small', 1, 1)]"
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "second"),
+    [
+        ("", BY_ANOTHER, LOADED),
+        ("os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])", HERE, LOADED),
+        ("sys.executable = '{tmp}/gateway'", HERE, LOADED),
+        ("sys.executable = '{tmp}/python-that-fails'", HERE, LOADED),
+        ("sys.executable = '{tmp}/python-that-is-not-there'", HERE, LOADED),
+        ("jit.CACHE = None", HERE, LOADED),
+        ("jit._kernels.pop()[0].compile((jit.i8,))", "[('large', 1, 0)]", "[('large', 1, 1)]"),
+    ],
+)
+def test_a_large_kernel_is_compiled_by_a_process_of_its_own(
+    tmp_path: Path, project: Path, before: str, first: str, second: str
+) -> None:
+    """where there is a core for it, and a Python to start; what it does not bring is compiled here"""
+    if len(os.sched_getaffinity(0)) == 1 and first == BY_ANOTHER:
+        pytest.skip("one core: nothing is compiled aside")
+    (tmp_path / "some_kernels.py").write_text(KERNELS)
+    for name, code in (("gateway", 9), ("python-that-fails", 1)):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho lost; touch {tmp_path}/{name}.ran; exit {code}\n")
+        program.chmod(0o700)
+    script = tmp_path / "program.py"
+    script.write_text(WARMED.format(before=before.format(tmp=tmp_path)))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(project)}
+    for expected in (first, second):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(script)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", expected)
+    assert not (tmp_path / "gateway.ran").exists()  # another program's process is not Python
+    assert (tmp_path / "python-that-fails.ran").exists() == ("fails" in before)
+
+
+INTERRUPTED = """
+import subprocess, sys
+from engine import jit
+import some_kernels
+
+started = []
+class Noted(subprocess.Popen):
+    def __init__(self, *words, **how):
+        super().__init__([sys.executable, "-c", "import time; time.sleep(600)"], **how)
+        started.append(self)
+subprocess.Popen = Noted
+def stop(arguments):
+    raise KeyboardInterrupt
+jit._kernels[1][0].compile = stop
+try:
+    jit.warm()
+except KeyboardInterrupt:
+    print([process.returncode for process in started])
+"""
+
+
+def test_an_interrupt_ends_the_process_that_compiles_aside(tmp_path: Path, project: Path) -> None:
+    """nothing is left running"""
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("one core: nothing is compiled aside")
+    (tmp_path / "some_kernels.py").write_text(KERNELS)
+    (tmp_path / "program.py").write_text(INTERRUPTED)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(project)}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stderr, done.stdout.strip()) == ("", "[-9]")
