@@ -118,7 +118,7 @@ def row_there(p, tunnel, addresses, rules):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def run_known(packets, tunnels, addresses, nets, exempt, work, control):  # type: ignore[no-untyped-def]
+def run_known(packets, tunnels, addresses, whose, exempt, work, control):  # type: ignore[no-untyped-def]
     """Emit the work of packets from control[CONTROL_NEXT] on, while each is what its tunnel had before.
 
     A function of its own, for its registers. Arguments as for `resolve`; leaves the first packet that is
@@ -159,7 +159,7 @@ def run_known(packets, tunnels, addresses, nets, exempt, work, control):  # type
         lo = either(np.int64(p["dst_lo"]), np.int64(p["src_lo"]), down)
         if noticed(exempt[0], hi, lo):
             # In a tunnel of no session the uplink end is asked first: the other one must be nobody's.
-            if np.int64(tunnel["row"]) < 0 and in_nets(nets, hi, lo):
+            if np.int64(tunnel["row"]) < 0 and in_nets(whose, hi, lo):
                 break
             if finely_suspect(exempt[0], hi, lo):
                 control[CONTROL_EXEMPT] += classify(p, w, exempt)

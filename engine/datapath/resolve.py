@@ -134,7 +134,7 @@ def lose(verdicts, control, packet, code):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def tunnel_of(tunnels, nets, control, key):  # type: ignore[no-untyped-def]
+def tunnel_of(tunnels, whose, control, key):  # type: ignore[no-untyped-def]
     """Row of the G-PDU's tunnel, made when it is new; FULL where the table must grow first.
 
     A TEID that is valid at every receiver lends its session to the tunnels in which it appears. Of the
@@ -148,7 +148,7 @@ def tunnel_of(tunnels, nets, control, key):  # type: ignore[no-untyped-def]
         return np.int64(FULL)
     anywhere = tunnels[tunnel_slot(tunnels, ANY_ENDPOINT << 32 | key & 0xFFFFFFFF)]
     if control[CONTROL_SLEEPERS] != 0:
-        line = sleeper_in(nets, key, anywhere)
+        line = sleeper_in(whose, key, anywhere)
         if line >= 0:
             control[CONTROL_SUBSCRIBED] = line
             return np.int64(SLEEPING)
@@ -235,7 +235,7 @@ def stray(p, direction, addresses):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def by_inner_address(p, way, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
+def by_inner_address(p, way, addresses, whose, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
     """A G-PDU with a TEID of no session. Returns a STOP code.
 
     `way`: its drop code if nobody has it, the tunnel table, and its row there or UNLISTED.
@@ -249,19 +249,19 @@ def by_inner_address(p, way, addresses, nets, work, verdicts, control, packet): 
     for direction in (UPLINK, DOWNLINK):
         if direction == UPLINK:
             slot = subscriber(
-                addresses, nets, control, np.int64(p["src_hi"]), np.int64(p["src_lo"])
+                addresses, whose, control, np.int64(p["src_hi"]), np.int64(p["src_lo"])
             )
         else:
             slot = subscriber(
-                addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"])
+                addresses, whose, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"])
             )
         if assumed and slot != NOBODY and stray(p, direction, addresses):
             continue
         if slot == NEW:
-            slot = new_end(p, direction, addresses, nets, control)
+            slot = new_end(p, direction, addresses, whose, control)
             if slot == NEW:
                 return np.int64(STOP_SUBSCRIBER)
-        if slot == ASLEEP and not is_tunnelled(nets, control[CONTROL_SUBSCRIBED]):
+        if slot == ASLEEP and not is_tunnelled(whose, control[CONTROL_SUBSCRIBED]):
             return np.int64(STOP_SLEEPER)
         if slot >= 0 and np.int64(addresses[unsigned(slot)]["kind"]) & ADDRESS_TUNNELLED == 0:
             emit(work, control, packet, np.int64(addresses[unsigned(slot)]["row"]), direction)
@@ -280,7 +280,7 @@ def nowhere(p):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
+def by_address(p, addresses, whose, work, verdicts, control, packet):  # type: ignore[no-untyped-def]
     """A raw IP packet: one leg for each of its ends that is a SIM. Returns a STOP code.
 
     A packet from one SIM to another goes up from the first and down to the second, and each is charged its
@@ -289,25 +289,25 @@ def by_address(p, addresses, nets, work, verdicts, control, packet):  # type: ig
     if np.int64(p["code"]) != 0 and nowhere(p):
         lose(verdicts, control, packet, np.int64(p["code"]))
         return np.int64(STOP_END)
-    source = subscriber(addresses, nets, control, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
-    destination = subscriber(addresses, nets, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
-    if source == ASLEEP or destination == ASLEEP:
+    source = subscriber(addresses, whose, control, np.int64(p["src_hi"]), np.int64(p["src_lo"]))
+    receiver = subscriber(addresses, whose, control, np.int64(p["dst_hi"]), np.int64(p["dst_lo"]))
+    if source == ASLEEP or receiver == ASLEEP:
         return np.int64(STOP_SLEEPER)
     if source == NEW:
-        source = new_end(p, np.int64(UPLINK), addresses, nets, control)
-    if destination == NEW and source != NEW:
-        destination = new_end(p, np.int64(DOWNLINK), addresses, nets, control)
-    if source == NEW or destination == NEW:
+        source = new_end(p, np.int64(UPLINK), addresses, whose, control)
+    if receiver == NEW and source != NEW:
+        receiver = new_end(p, np.int64(DOWNLINK), addresses, whose, control)
+    if source == NEW or receiver == NEW:
         return np.int64(STOP_SUBSCRIBER)
     code = np.int64(p["code"]) << WORK_CODE_SHIFT
-    if source < 0 and destination < 0:
+    if source < 0 and receiver < 0:
         control[CONTROL_NOT_USER] += 1
         no_leg(verdicts, packet, np.int64(verdict.NONE))
     if source >= 0:
         emit(work, control, packet, np.int64(addresses[unsigned(source)]["row"]), UPLINK | code)
-    if destination >= 0:
+    if receiver >= 0:
         quiet = WORK_QUIET if source >= 0 else 0
-        row = np.int64(addresses[unsigned(destination)]["row"])
+        row = np.int64(addresses[unsigned(receiver)]["row"])
         emit(work, control, packet, row, DOWNLINK | quiet | code)
     return np.int64(STOP_END)
 
@@ -335,10 +335,10 @@ EXEMPT = tuple_of(i8s, i8s2, rows(RANGE), i8s, rows(FRAGMENT))
 
 
 @kernel(rows(PACKET), rows(TUNNEL), rows(ADDRESS), WHOSE, EXEMPT, rows(WORK), rows(VERDICT), i8s)
-def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):  # type: ignore[no-untyped-def]
+def resolve(packets, tunnels, addresses, whose, exempt, work, verdicts, control):  # type: ignore[no-untyped-def]
     """Turn packets into work for the meter, from control[CONTROL_NEXT] on.
 
-    packets: PACKET[n]; tunnels, addresses: tables of a power of two; nets: WHOSE; exempt: as
+    packets: PACKET[n]; tunnels, addresses: tables of a power of two; whose: WHOSE; exempt: as
     for `classify`; work: WORK[2n], filled up to control[CONTROL_WORK]; verdicts: VERDICT[n], written for
     packets that make no work.
     Ends with control[CONTROL_STOP] at STOP_END, or stops before packet control[CONTROL_NEXT] for the
@@ -350,7 +350,7 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
     while k < count:
         if np.int64(packets[unsigned(k)]["flags"]) & PACKET_GTP:
             control[CONTROL_NEXT] = k
-            run_known(packets, tunnels, addresses, nets, exempt, work, control)
+            run_known(packets, tunnels, addresses, whose, exempt, work, control)
             k = control[CONTROL_NEXT]
             if k == count:
                 break
@@ -365,7 +365,7 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
         control[CONTROL_NOW_NS] = max(control[CONTROL_NOW_NS], np.int64(p["time_ns"]))
         leg = control[CONTROL_WORK]
         if np.int64(p["flags"]) & PACKET_GTP:
-            slot = tunnel_of(tunnels, nets, control, tunnel_key(p))
+            slot = tunnel_of(tunnels, whose, control, tunnel_key(p))
             if slot == FULL:
                 stop = np.int64(STOP_TUNNELS)
             elif slot == SLEEPING:
@@ -384,12 +384,12 @@ def resolve(packets, tunnels, addresses, nets, exempt, work, verdicts, control):
                     code = strange(state)
                     way = (code, tunnels, slot)
                     stop = by_inner_address(
-                        p, way, addresses, nets, work, verdicts, control, packet
+                        p, way, addresses, whose, work, verdicts, control, packet
                     )
             if stop == STOP_END:
                 count_tunnel(tunnels, control, slot, packet[1])
         else:
-            stop = by_address(p, addresses, nets, work, verdicts, control, packet)
+            stop = by_address(p, addresses, whose, work, verdicts, control, packet)
         if stop != STOP_END:
             control[CONTROL_NEXT] = k
             control[CONTROL_STOP] = stop
