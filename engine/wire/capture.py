@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import CaptureError
-from engine.layout import FRAME, INTERFACE, PACKET, aligned_zeros
+from engine.layout import CACHE_LINE, FRAME, INTERFACE, PACKET, aligned_zeros
 from engine.wire import formats
 from engine.wire import state as st
 from engine.wire.basis import INNER_IP
@@ -103,7 +103,7 @@ class Capture(Seen):
     def start(self) -> None:
         """Read the file's header, if that was not done yet."""
         if self._going is None:
-            self._buffer = np.zeros(self._block_bytes + KEPT_MAX, dtype=np.uint8)
+            self._buffer = np.zeros(self._block_bytes + KEPT_MAX + CACHE_LINE, dtype=np.uint8)
             self._state[st.BUFFER] = self._buffer.ctypes.data
             self._state[st.BLOCK] = self._block_bytes
             self._going = self._begin()
