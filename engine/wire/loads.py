@@ -1,15 +1,14 @@
 """Leaves that load integers from bytes; the caller has checked that the bytes are there.
 
-An index is made unsigned first: numba then has no wrap-around of negative indices to allow for, and
-LLVM sees one load with a byte swap instead of four loads and shifts. Bounds checks, where they are
-on, catch a negative index all the same.
+In kernels those of more than one byte are one instruction (`jit.load`); what is written here is what they
+say, and what runs where bounds are checked.
 """
 
 from typing import Any
 
 import numpy as np
 
-from engine.jit import inlined
+from engine.jit import inlined, load
 
 
 @inlined
@@ -18,13 +17,13 @@ def u8(buf: Any, at: Any) -> Any:
     return np.int64(buf[np.uint64(at)])
 
 
-@inlined
+@load(2, "big")
 def be16(buf: Any, at: Any) -> Any:
     """Two bytes in network order."""
     return np.int64(buf[np.uint64(at)]) << 8 | np.int64(buf[np.uint64(at + 1)])
 
 
-@inlined
+@load(4, "big")
 def be32(buf: Any, at: Any) -> Any:
     """Four bytes in network order, 0..2^32-1."""
     return (
@@ -35,19 +34,19 @@ def be32(buf: Any, at: Any) -> Any:
     )
 
 
-@inlined
+@load(8, "big")
 def be64(buf: Any, at: Any) -> Any:
     """Eight bytes in network order; the bit pattern is kept, so the result may be negative."""
     return be32(buf, at) << 32 | be32(buf, at + 4)
 
 
-@inlined
+@load(2, "little")
 def le16(buf: Any, at: Any) -> Any:
     """Two bytes, low one first."""
     return np.int64(buf[np.uint64(at + 1)]) << 8 | np.int64(buf[np.uint64(at)])
 
 
-@inlined
+@load(4, "little")
 def le32(buf: Any, at: Any) -> Any:
     """Four bytes, low one first, 0..2^32-1."""
     return (

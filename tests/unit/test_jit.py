@@ -128,6 +128,22 @@ def twice(word):
 def thrice(word):
     return 3 * word
 
+@jit.load(2, "big")
+def two(buf, at):
+    return 1000 * int(buf[at])
+
+@jit.load(4, "little")
+def four(buf, at):
+    return 2000 * int(buf[at])
+
+@jit.load(8, "big")
+def eight(buf, at):
+    return 3000 * int(buf[at])
+
+@jit.kernel(jit.u1s)
+def loaded(buf):
+    return two(buf, 1), four(buf, 3), eight(buf, 2)
+
 @jit.kernel(jit.rows(SIM), jit.i8)
 def count(rows, size):
     total = np.int64(0)
@@ -144,11 +160,14 @@ assert jit.warm() > 0
 assert count(rows, 10) == 42
 assert jit.warm() >= 0
 assert thrice(4) == 12  # from Python, too; `twice` calls what is for kernels only
-if jit.kernels()[0][2] == 0:  # compiled here: its code can be seen
+octets = np.arange(250, 262).astype(np.uint8)
+assert loaded(octets) == (0xFBFC, 0x00FFFEFD, 0xFCFDFEFF00010203 - 2**64)
+assert (two(octets, 2), four(octets, 2), eight(octets, 2)) == (252000, 504000, 756000)  # as written
+if jit.kernels()[1][2] == 0:  # compiled here: its code can be seen
     code = next(iter(count.inspect_asm().values())).split(".size")[0]
     assert "twice" in code  # set apart, and so called
     assert "thrice" not in code  # part of its caller
-print(jit.cached(), jit.CACHE is not None, jit.kernels()[0])
+print(jit.cached(), jit.CACHE is not None, jit.kernels()[1])
 """
 
 
