@@ -10,7 +10,7 @@ import csv
 import datetime
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from engine.config.faults import Fault, Path, Place, shown
@@ -95,11 +95,12 @@ class CsvBook:
         self.faults: list[Fault] = []
         self._lines = list(io.StringIO(text, newline=""))
         self._name = name
-        self._header: list[str] = []
+        self.header: list[str] = []
+        """the names of the columns"""
         self._row_of: dict[Path, int] = {}
         self._contracts: dict[str, int] = {}
         self._read()
-        self.broken = not set(NEEDED) <= set(self._header)
+        self.broken = not set(NEEDED) <= set(self.header)
         """the header is such that the rows say nothing"""
 
     def locate(self, path: Path, at_key: bool = False) -> Place:
@@ -107,7 +108,7 @@ class CsvBook:
         del at_key  # a column's name is not where a person looks
         row = self._row_of.get(path[:4], self._row_of.get(path[:2], 1))
         column = self.key(path)
-        index = self._header.index(column) if column in self._header else 0
+        index = self.header.index(column) if column in self.header else 0
         return self._field(row, index)
 
     def key(self, path: Path) -> str:
@@ -140,34 +141,34 @@ class CsvBook:
         begin = 1
         try:
             for fields in reader:
-                if not self._header:
+                if not self.header:
                     self._take_header(fields)
                 elif fields:
                     self._take_row(begin, fields)
                 begin = reader.line_num + 1
         except csv.Error as error:
             self._fault(Place(begin, 1), "", f"not CSV: {error}")
-        if not self._header and not self.faults:
+        if not self.header and not self.faults:
             self._fault(Place(1, 1), "", f"empty; the first line names the columns: {_names()}")
 
     def _take_header(self, fields: list[str]) -> None:
-        self._header = [field.strip() for field in fields] or [""]
-        for index, column in enumerate(self._header):
+        self.header = [field.strip() for field in fields] or [""]
+        for index, column in enumerate(self.header):
             place = self._field(1, index)
             if column not in COLUMNS:
                 self._fault(place, "", f"unknown column {shown(column)}; allowed: {_names()}")
-            elif column in self._header[:index]:
+            elif column in self.header[:index]:
                 self._fault(place, column, "column is there twice")
         for column in NEEDED:
-            if column not in self._header:
+            if column not in self.header:
                 self._fault(Place(1, 1), column, "column is missing")
 
     def _take_row(self, row: int, fields: list[str]) -> None:
-        if len(fields) != len(self._header):
-            what = f"{len(fields)} fields where the first line names {len(self._header)}"
+        if len(fields) != len(self.header):
+            what = f"{len(fields)} fields where the first line names {len(self.header)}"
             self._fault(Place(row, 1), "", f"{what}; write , for each empty field")
             return
-        texts = {key: text.strip() for key, text in zip(self._header, fields, strict=True)}
+        texts = {key: text.strip() for key, text in zip(self.header, fields, strict=True)}
         path = self._contract(row, {key: texts.get(key, "") for key in CONTRACT_COLUMNS})
         lines = self.raw["contract"][path[1]]["line"]
         self._row_of[(*path, "line", len(lines))] = row
@@ -186,7 +187,7 @@ class CsvBook:
         for key, value in table.items():
             if value != contracts[index].get(key):
                 column = _CONTRACT_COLUMN_OF[key]
-                place = self._field(row, self._header.index(column))
+                place = self._field(row, self.header.index(column))
                 what = f"differs from the contract's first row, line {self._row_of[path]}"
                 self._fault(place, column, f"{what}; leave it empty or write the same")
         return path
@@ -203,3 +204,31 @@ def _table(
     return {
         key: make(texts[column]) for column, (key, make) in columns.items() if texts.get(column)
     }
+
+
+def pieces(lines: Iterable[str], rows_at_once: int) -> Iterator[tuple[int, str]]:
+    """Pieces of whole contracts, each under the file's header, with the number of its first line."""
+    rows = iter(lines)
+    header = next(rows, "")
+    first, kept, count = 2, [header], 0
+    open_quotes = False
+    code = ""
+    for line in rows:
+        if count >= rows_at_once and not open_quotes:
+            found = _contract_of(header, line)
+            if code and found != code:
+                yield first, "".join(kept)
+                first, kept, count, code = first + count, [header], 0, ""
+            else:
+                code = found
+        kept.append(line)
+        count += 1
+        open_quotes ^= line.count('"') % 2 == 1
+    yield first, "".join(kept)
+
+
+def _contract_of(header: str, line: str) -> str:
+    """The contract that a row of a CSV file names; empty where it names none."""
+    names = [name.strip() for name in next(csv.reader([header]), [])]
+    fields = next(csv.reader([line]), [])
+    return dict(zip(names, fields, strict=False)).get("contract", "").strip()

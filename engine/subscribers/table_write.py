@@ -63,6 +63,58 @@ def unfit(contract: Contract) -> str | None:
     return None
 
 
+def contract_record(
+    contract: Contract, first_line: int, first_coupon: int, plan: int, order: int
+) -> bytes:
+    """The record of a contract; `plan`: index of its plan's name, `order`: of the one ordered, plus 1."""
+    own = TABLE_OWN_COUPONS * (contract.coupons is not None)
+    ordered = contract.next_plan
+    return CONTRACT.pack(
+        contract.code.encode(),
+        (contract.mio_id or "").encode(),
+        first_line,
+        contract.started.toordinal() - EPOCH,
+        plan,
+        len(contract.lines),
+        texts.month_field(contract.ends),
+        order,
+        texts.month_field(None if ordered is None else ordered.since),
+        own | TABLE_IPV6 * contract.ipv6,
+        first_coupon,
+        len(contract.coupons or ()),
+    )
+
+
+def coupon_records(contract: Contract) -> bytes:
+    """The records of its coupons."""
+    return b"".join(
+        COUPON.pack(coupon.bytes, texts.month_field(coupon.expires), KINDS.index(coupon.kind))
+        for coupon in contract.coupons or ()
+    )
+
+
+def line_record(line: Line, contract: int, gateway: int) -> bytes:
+    """The record of a line; `contract`: index of its contract, `gateway`: of its gateway's name, plus 1."""
+    four = [text for text in line.addresses if ":" not in text]
+    six = [text for text in line.addresses if ":" in text]
+    flags = TABLE_COUPON_ON * line.coupon | TABLE_IN_SERVICE * line.in_service
+    return LINE.pack(
+        line.code.encode(),
+        texts.digits_field(line.imsi, texts.SHORT_BYTES),
+        texts.digits_field(line.msisdn, texts.SHORT_BYTES),
+        texts.digits_field(line.iccid, texts.LONG_BYTES),
+        texts.ipv4_number(four[0]) if four else 0,
+        texts.prefix_number(six[0]) if six else 0,
+        line.balance_bytes,
+        line.teid_up or 0,
+        line.teid_down or 0,
+        contract,
+        gateway,
+        texts.month_field(line.ends),
+        flags | TABLE_PREFIX_FIRST * (line.addresses[:1] == tuple(six)),
+    )
+
+
 class TableWriter:
     """Writes a table piece by piece, and puts it in its place at the end, when it is complete.
 
@@ -126,52 +178,17 @@ class TableWriter:
             raise ConfigError(
                 f"contract {contract.code}: {why}; a table cannot hold that: use TOML or CSV"
             )
-        coupons = contract.coupons or ()
-        own = TABLE_OWN_COUPONS * (contract.coupons is not None)
         ordered = contract.next_plan
-        lines, contracts, kept = self._waiting
-        contracts += CONTRACT.pack(
-            contract.code.encode(),
-            (contract.mio_id or "").encode(),
-            self.lines,
-            contract.started.toordinal() - EPOCH,
-            self.plan(contract.plan),
-            len(contract.lines),
-            texts.month_field(contract.ends),
-            0 if ordered is None else self.plan(ordered.plan) + 1,
-            texts.month_field(None if ordered is None else ordered.since),
-            own | TABLE_IPV6 * contract.ipv6,
-            self.coupons,
-            len(coupons),
-        )
-        for coupon in coupons:
-            month = texts.month_field(coupon.expires)
-            kept += COUPON.pack(coupon.bytes, month, KINDS.index(coupon.kind))
+        plan = self.plan(contract.plan)
+        order = 0 if ordered is None else self.plan(ordered.plan) + 1
+        lines, contracts, coupons = self._waiting
+        contracts += contract_record(contract, self.lines, self.coupons, plan, order)
+        coupons += coupon_records(contract)
         for line in contract.lines:
-            lines += self._line(line)
-        self._count(1, len(contract.lines), len(coupons))
+            lines += line_record(line, self.contracts, self.gateway(line.gateway))
+        self._count(1, len(contract.lines), len(contract.coupons or ()))
         if len(lines) >= FLUSH_BYTES:
             self._flush()
-
-    def _line(self, line: Line) -> bytes:
-        four = [text for text in line.addresses if ":" not in text]
-        six = [text for text in line.addresses if ":" in text]
-        flags = TABLE_COUPON_ON * line.coupon | TABLE_IN_SERVICE * line.in_service
-        return LINE.pack(
-            line.code.encode(),
-            texts.digits_field(line.imsi, texts.SHORT_BYTES),
-            texts.digits_field(line.msisdn, texts.SHORT_BYTES),
-            texts.digits_field(line.iccid, texts.LONG_BYTES),
-            texts.ipv4_number(four[0]) if four else 0,
-            texts.prefix_number(six[0]) if six else 0,
-            line.balance_bytes,
-            line.teid_up or 0,
-            line.teid_down or 0,
-            self.contracts,
-            self.gateway(line.gateway),
-            texts.month_field(line.ends),
-            flags | TABLE_PREFIX_FIRST * (line.addresses[:1] == tuple(six)),
-        )
 
     def add_records(self, contracts: Rows, lines: Rows, coupons: Rows | None = None) -> None:
         """Add TABLE_CONTRACT, TABLE_LINE and TABLE_COUPON rows whose indexes of one another count from 0.
