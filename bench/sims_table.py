@@ -1,5 +1,8 @@
 """A binary subscriber table of any size, in seconds: `python -m bench.sims_table 10000000 -o lines.sims`.
 
+With a name that ends in .csv the same subscribers as a CSV file, of which `pktoll subscribers pack` makes that
+very table.
+
 Contracts of one line each (or of three, with --lines 3), every line with an IMSI, an ICCID, a telephone
 number, one IPv4 address and two TEIDs; one in a hundred with an IPv6 /64 beside. Line k (from 0) has the
 address 10.0.0.0 + k and the TEIDs 0x10000 + 2 k (up) and the next (down), as the SIMs of `bench.capture`.
@@ -25,10 +28,12 @@ Rows = npt.NDArray[Any]
 
 AT_ONCE = 3 << 18
 """lines that are made at a time"""
+CSV_AT_ONCE = 1 << 16
 FIRST_ADDRESS = 10 << 24
 FIRST_TEID = 0x10000
 PREFIX_EVERY = 100
-STARTED = date(2013, 11, 1).toordinal() - date(1970, 1, 1).toordinal()
+DAY = date(2013, 11, 1)
+STARTED = DAY.toordinal() - date(1970, 1, 1).toordinal()
 
 
 def _code(letters: str, numbers: Rows, digits: int) -> Rows:
@@ -93,12 +98,40 @@ def write(path: str | Path, count: int, per_contract: int = 1) -> None:
             table.add_records(parts, lines(first, size, per_contract))
 
 
+CSV_COLUMNS = "contract,plan,started,line,imsi,iccid,msisdn,addresses,teid_up,teid_down"
+
+
+def csv_row(number: int, per_contract: int) -> str:
+    """The line with this number, as `lines` and `contracts` have it."""
+    contract, place = divmod(number, per_contract)
+    of_contract = "" if place else f"{'light-start' if per_contract == 1 else 'family-share'},{DAY}"
+    octets = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+    if number % PREFIX_EVERY == 0:
+        half = number + 1
+        octets += f" 2001:db8:{half >> 16:x}:{half & 0xFFFF:x}::/64"
+    teid = FIRST_TEID + 2 * number
+    return (
+        f"hdd{contract:08},{of_contract or ','},hdo{number:08},44010{number:010},"
+        f"898103{number:013},090{number:08},{octets},{teid},{teid + 1}\n"
+    )
+
+
+def write_csv(path: str | Path, count: int, per_contract: int = 1) -> None:
+    """Write what `write` writes, as CSV."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{CSV_COLUMNS}\n")
+        whole = -(-count // per_contract) * per_contract
+        for first in range(0, whole, CSV_AT_ONCE):
+            numbers = range(first, min(first + CSV_AT_ONCE, whole))
+            file.write("".join([csv_row(number, per_contract) for number in numbers]))
+
+
 @click.command(help=__doc__)
 @click.argument("count", type=click.IntRange(1, 1 << 27))
 @click.option("-o", "--output", metavar="FILE", required=True)
 @click.option("--lines", "per_contract", type=click.IntRange(1, 3), default=1, show_default=True)
 def main(count: int, output: str, per_contract: int) -> None:
-    write(output, count, per_contract)
+    (write_csv if output.endswith(".csv") else write)(output, count, per_contract)
 
 
 if __name__ == "__main__":
