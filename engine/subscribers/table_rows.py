@@ -324,7 +324,8 @@ def put_addresses(text, fields, line):  # type: ignore[no-untyped-def]
             four = address
         at = stop + 1
     line["ipv4"], line["prefix"] = four, six
-    line["flags"] = flags
+    # As the writer has it: without any address the (absent) prefix counts as the first.
+    line["flags"] = TABLE_PREFIX_FIRST if four == 0 and six == 0 else flags
     return True
 
 
