@@ -1,7 +1,7 @@
 """A binary subscriber table of any size, in seconds: `python -m bench.sims_table 10000000 -o lines.sims`.
 
-With a name that ends in .csv the same subscribers as a CSV file, of which `pktoll subscribers pack` makes that
-very table.
+With a name that ends in .csv the same subscribers as a CSV file, of which `pktoll subscribers pack` makes
+that very table.
 
 Contracts of one line each (or of three, with --lines 3), every line with an IMSI, an ICCID, a telephone
 number, one IPv4 address and two TEIDs; one in a hundred with an IPv6 /64 beside. Line k (from 0) has the

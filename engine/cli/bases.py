@@ -66,7 +66,7 @@ def command(captures: tuple[str, ...], sims: bool, form: str, quiet: bool, **who
     from engine.replay.options import Options
 
     check_prefixes(who["ue_nets"])
-    announce(quiet)
+    announce(quiet, who["subscribers"])
     found = compare(Options(captures=captures, **who), sims=sims)
     with printing():
         if form == "table":

@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+LARGE_BYTES = 24_000_000
+"""a CSV subscriber file of some 200,000 lines"""
 
 WHO = (
     click.option(
@@ -65,12 +69,25 @@ def check_prefixes(prefixes: tuple[str, ...]) -> None:
             raise click.UsageError(f"--ue-net {prefix}: {error}") from None
 
 
-def announce(quiet: bool) -> None:
-    """Say why the first run takes a while."""
+def announce(quiet: bool, subscribers: str | None = None) -> None:
+    """Say why the first run takes a while, and how not to wait for a large subscriber file each time."""
     from engine import jit
 
+    if subscribers is not None and _is_large(Path(subscribers)):
+        said = f"{subscribers} is large; a table of it, made by `pktoll subscribers pack`, opens in seconds"
+        tell([said], [], quiet)
     if not quiet and not jit.DISABLED and sys.stderr.isatty() and not jit.cached():
         sys.stderr.write("pktoll: compiling the kernels for this machine, once ...\n")
+
+
+def _is_large(book: Path) -> bool:
+    """Whether loading this file takes a while that packing it once would save."""
+    is_csv = book.suffix.lower() == ".csv" and book.is_file()
+    if not is_csv or book.stat().st_size < LARGE_BYTES:
+        return False
+    from engine.subscribers.table_format import is_table
+
+    return not is_table(book)
 
 
 def tell(remarks: list[str], warnings: list[str], quiet: bool) -> None:

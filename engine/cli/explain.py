@@ -70,7 +70,7 @@ def command(captures: tuple[str, ...], number: int, form: str, quiet: bool, **op
     from engine.replay.options import Options
 
     check_prefixes(options["ue_nets"])
-    announce(quiet)
+    announce(quiet, options["subscribers"])
     found = explain(Options(captures=captures, **options), number)
     if form == "json":
         sys.stdout.write(json.dumps(found.document, indent=2, ensure_ascii=False) + "\n")

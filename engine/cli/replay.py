@@ -135,7 +135,7 @@ def command(
 
     check_prefixes(ue_nets)
     _check_outputs(shaped, dropped, gtp)
-    announce(quiet)
+    announce(quiet, subscribers)
     conditions = [Condition.parse(text) for text in fail_ifs]
     with _progress(quiet) as progress, _stoppable() as stop:
         report = run(

@@ -146,7 +146,7 @@ def command(**given: Any) -> None:
     # Imported here: the engine brings numba, which `--help` need not wait for.
     from engine.gateway.gateway import Gateway
 
-    announce(given["quiet"])
+    announce(given["quiet"], given["subscribers"])
     with _woken() as woken, Gateway(_options(given, woken.fileno())) as gateway:
         _warm()
         with _service(gateway, given) as server:

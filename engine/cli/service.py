@@ -126,7 +126,7 @@ def run(quiet: bool, **given: Any) -> None:
     from engine.units import NS_PER_MS
 
     keys = keys_of(given["key"], given["clients"])
-    announce(quiet)
+    announce(quiet, given["subscribers"])
     _allow_connections()
     options = Options(
         telemetry=given["telemetry"],

@@ -1,16 +1,16 @@
 """A large CSV subscriber file into a table: a kernel reads its rows, as long as they are plain.
 
-Pieces are those that `csvbook.pieces` makes. What the kernel takes of one is what `loader.examine` would make
-of it. Contracts that are odd to it go through the loader together; a piece whose rows it cannot tell apart,
-or in which two things clash, goes through it as a whole. The first piece that the loader refuses too is left
-to the caller, with all that follow: so nothing here has to say what is wrong.
+Pieces are those that `csvbook.pieces` makes. What the kernel takes of one is what `loader.examine` would
+make of it. Contracts that are odd to it go through the loader together; a piece whose rows it cannot tell
+apart, or in which two things clash, goes through it as a whole. The first piece that the loader refuses too
+is left to the caller, with all that follow: so nothing here has to say what is wrong.
 """
 
 from collections.abc import Callable
-from io import TextIOWrapper
-from itertools import chain, repeat
+from io import BufferedReader, TextIOWrapper
+from itertools import chain
 from pathlib import Path as FilePath
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from engine.subscribers import loader
 from engine.subscribers import table_index as index
 from engine.subscribers import table_keys as keys
 from engine.subscribers import table_rows as rows
+from engine.subscribers import table_split as split
 from engine.subscribers import table_text as texts
 from engine.subscribers.csvbook import COLUMNS, CsvBook, pieces
 from engine.subscribers.model import Contract
@@ -57,7 +58,10 @@ def take(
     rows_at_once: int,
     progress: Callable[[int], None] | None,
 ) -> Taken:
-    """Add the contracts of a CSV file to a table, until something is wrong; ConfigError, OutputError, OSError."""
+    """Add the contracts of a CSV file to a table, until something is wrong.
+
+    ConfigError, OutputError where the table cannot be written on, OSError where the file cannot be read.
+    """
     with open(book, "rb") as raw:
         header = _header(raw.readline(HEADER_BYTES_MAX), str(book))
         if header is None:
@@ -94,7 +98,7 @@ def _header(line: bytes, name: str) -> _Header | None:
 class _Window:
     """What is held of a file; `at` and `end`: what is still to be read of it, in `octets`."""
 
-    def __init__(self, raw: IO[bytes], offset: int) -> None:
+    def __init__(self, raw: BufferedReader, offset: int) -> None:
         self._raw = raw
         self.octets = np.empty(READ_BYTES, dtype=np.uint8)
         self.at = self.end = 0
@@ -115,7 +119,7 @@ class _Window:
         self.octets[: self.end] = old
         self._begin, self.at = self.offset, 0
         while self.end < len(self.octets) and not self.final:
-            got = self._raw.readinto(memoryview(self.octets)[self.end :])  # type: ignore[attr-defined]
+            got = self._raw.readinto(self.octets[self.end :].data)
             self.end += got
             self.final = got == 0
 
@@ -139,7 +143,7 @@ class _Reader:
     """Reads the pieces of a file, one after another."""
 
     def __init__(
-        self, book: str, header: _Header, settings: Settings, rows_at_once: int, raw: IO[bytes]
+        self, book: str, header: _Header, settings: Settings, rows_at_once: int, raw: BufferedReader
     ) -> None:
         self._book = book
         self._header = header
@@ -161,14 +165,14 @@ class _Reader:
             np.zeros(4 * room, TABLE_COUPON),
         )
         self._gateways = np.zeros(room, dtype=np.int64)
-        self._fields = np.zeros((rows.FIELDS, 2), dtype=np.int64)
+        self._fields = np.zeros((split.FIELDS, 2), dtype=np.int64)
         self._odds = np.zeros((room, 3), dtype=np.int64)
         self._state = np.zeros(rows.STATE_WORDS, dtype=np.int64)
         self._six: dict[str, int] = {}
 
     def piece(self, writer: TableWriter) -> bool:
         """Add the next piece to the table; False, and nothing is added, where that cannot be."""
-        piece = self._piece() if self._read() == rows.WHOLE else None
+        piece = self._piece() if self._read() == split.WHOLE else None
         if piece is None:
             return self._as_text(writer)
         gateways = _numbered(piece)
@@ -185,7 +189,7 @@ class _Reader:
             state[: rows.NEXT] = window.at, window.end, window.final, self._rows_at_once
             tables = self._plans, self._records, self._gateways, self._fields, self._odds
             code = int(rows.take(window.octets, self._columns, *tables, state))
-            if code != rows.MORE or window.final:
+            if code != split.MORE or window.final:
                 return code
             window.more()
 
@@ -204,8 +208,8 @@ class _Reader:
             if found is None or len(found) != len(odds):
                 return None
             numbers = [number for number, *_ in odds]
-            if not all(map(self._fill, repeat(piece), numbers, found)):
-                return None
+            for number, contract in zip(numbers, found, strict=True):
+                self._fill(piece, number, contract)
             piece = _with_coupons(piece, numbers, found)
             volume += sum(map(_volume, found))
         return piece if volume <= BYTES_MAX else None
@@ -220,12 +224,10 @@ class _Reader:
             return None
         return list(found.contracts)
 
-    def _fill(self, piece: "_Piece", number: int, contract: Contract) -> bool:
-        """Enter a contract that the kernel passed over; False if it does not have as many lines."""
-        record = piece.contracts[number]
-        first, count = int(record["first_line"]), int(record["lines"])
-        if len(contract.lines) != count:
-            return False
+    def _fill(self, piece: "_Piece", number: int, contract: Contract) -> None:
+        """Enter a contract that the kernel passed over."""
+        first = int(piece.contracts[number]["first_line"])
+        assert len(contract.lines) == piece.contracts[number]["lines"]  # every row is one
         ordered = contract.next_plan
         order = 0 if ordered is None else self._plan(ordered.plan) + 1
         plan = self._plan(contract.plan)
@@ -235,7 +237,6 @@ class _Reader:
             octets = line_record(line, number, 0)
             piece.lines[at] = np.frombuffer(octets, TABLE_LINE)[0]
             piece.gateways[at] = self._gateway(line.gateway)
-        return True
 
     def _plan(self, name: str) -> int:
         return next(k for k, plan in enumerate(self._settings.plans) if plan.name == name)

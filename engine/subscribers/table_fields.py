@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.config.model import BYTES_MAX, YEAR_MAX, YEAR_MIN
+from engine.config.model import YEAR_MAX, YEAR_MIN
 from engine.jit import leaf, unsigned
 from engine.subscribers.table_check import MULTICAST4, MULTICAST6
 
@@ -222,6 +222,5 @@ def is_tail(text: Any, at: Any) -> Any:
 
 @leaf
 def volume_of(text: Any, at: Any, end: Any) -> Any:
-    """Bytes; 0 of an empty field."""
-    value = np.int64(0) if at == end else integer_of(text, at, end)
-    return value if value <= BYTES_MAX else np.int64(ODD)
+    """Bytes; 0 of an empty field. What has so few digits is no more than a volume may be."""
+    return np.int64(0) if at == end else integer_of(text, at, end)

@@ -21,7 +21,7 @@ from engine.subscribers.table_write import TableWriter
 ROWS_AT_ONCE = 20_000
 """rows of a CSV file that are looked at together; a smaller file is looked at as a whole"""
 LARGE_BYTES = 8 << 20
-"""a CSV file from this size on is read by kernels, which take longer to compile than smaller ones to read"""
+"""a CSV file from this size on is read by a kernel, which takes a while to compile"""
 
 Progress = Callable[[int], None]
 """told how many octets of the file have been read"""
@@ -47,8 +47,8 @@ def pack(
     """Write `table` with what `book` says, and check it before it takes its place.
 
     ConfigError for every fault of the book, and for what a table cannot hold; OutputError. In a CSV file of
-    more than `rows_at_once` rows the rows of a contract must stand together. From `large_bytes` on a CSV file is
-    read by kernels, with the same result.
+    more than `rows_at_once` rows the rows of a contract must stand together. A large one, of `large_bytes`,
+    is read by a kernel, with the same result.
     """
     with TableWriter(table) as writer:
         writer.checked = lambda path: SubscriberTable(path, settings, name=str(book))

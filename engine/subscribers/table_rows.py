@@ -1,11 +1,9 @@
-"""Rows of a CSV subscriber file as records of a subscriber table: the kernel that reads a piece of the file.
+"""Rows of a CSV subscriber file as records of a subscriber table: the kernel that reads a piece of it.
 
 It takes what is plain in every respect. A contract that is not is passed over, its place kept: it is *odd*,
 and whoever calls sees to it. What cannot even be told apart into rows and fields, or is sure to be refused,
 ends the piece: all of it is left to `engine.subscribers.loader`.
 """
-
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +19,6 @@ from engine.layout import (
     TABLE_OWN_COUPONS,
     TABLE_PREFIX_FIRST,
 )
-from engine.subscribers.csvbook import COLUMNS, CONTRACT_COLUMNS
 from engine.subscribers.model import TEID_MAX
 from engine.subscribers.table_fields import (
     ODD,
@@ -37,45 +34,43 @@ from engine.subscribers.table_fields import (
     volume_of,
     word_of,
 )
-
-WHOLE, MORE, BROKEN = 0, -1, -2
-"""the piece was read; its end is not in the text; it is not to be read here"""
-AT, END, FINAL, ROWS_MIN, NEXT, CONTRACTS, LINES, COUPONS, ODDS, VOLUME, BEGAN, BAD, HELD = range(13)
-"""State. In: where the piece begins and the text ends, whether the file ends there, rows of a piece. Out: where
-the next piece begins, how many records and odd contracts there are, what the volumes add up to. Of the contract
-that is being read: where it begins, whether it is odd, and its volumes."""
-STATE_WORDS = 13
-(
+from engine.subscribers.table_split import (
+    ADDRESSES,
+    BALANCE_BYTES,
+    BROKEN,
     CONTRACT,
-    PLAN,
-    STARTED,
-    MIO_ID,
-    OWN_COUPONS,
     CONTRACT_ENDS,
-    NEXT_PLAN,
+    COUPON,
+    ENDS,
+    FIRST,
+    GATEWAY,
+    ICCID,
+    IMSI,
+    IN_SERVICE,
     IPV6,
     LINE,
-    IMSI,
-    ICCID,
+    MIO_ID,
     MSISDN,
-    COUPON,
-    BALANCE_BYTES,
-    ADDRESSES,
-    TEID_UP,
+    NEXT_PLAN,
+    OF_CONTRACT,
+    OWN_COUPONS,
+    PLAN,
+    ROW,
+    STARTED,
     TEID_DOWN,
-    GATEWAY,
-    IN_SERVICE,
-    ENDS,
-) = range(len(COLUMNS))
-"""the columns in the order of `csvbook.COLUMNS`; of each, `fields` has begin and end in the row"""
-OF_CONTRACT = len(CONTRACT_COLUMNS)
-ROW = len(COLUMNS)
-"""the row itself: how many fields it has (none: an empty line), and whether something in it is odd"""
-FIRST = ROW + 1
-"""the columns of a contract again, as they are in its first row"""
-FIELDS = FIRST + OF_CONTRACT
-FIELD_BYTES_MAX = 4_096
-"""a longer field is odd; longer ones yet are not CSV to Python"""
+    TEID_UP,
+    WHOLE,
+    same,
+    split,
+)
+
+STATE_WORDS = 13
+AT, END, FINAL, ROWS_MIN, NEXT, CONTRACTS, LINES, COUPONS, ODDS, VOLUME, BEGAN, BAD, HELD = range(
+    STATE_WORDS
+)
+"""State. In: where the piece begins and the text ends, whether the file ends there, rows of a piece. Out:
+where the next piece begins, how many records and odd contracts there are, what the volumes add up to. Of
+the contract that is being read: where it begins, whether it is odd, and its volumes."""
 HELD_MAX = BYTES_MAX >> 1
 """what holds more is odd: so sums stay below 2^63"""
 BUNDLE, TOPUP, NONE, ALONE = (
@@ -85,113 +80,6 @@ BUNDLE, TOPUP, NONE, ALONE = (
 PLANS = tuple_of(u1s, i8s)
 """the names of all plans, in one; begin, end and SIMs of each"""
 RECORDS = tuple_of(rows(TABLE_CONTRACT), rows(TABLE_LINE), rows(TABLE_COUPON))
-
-
-@leaf
-def quoted_end(text, at, end, fields):  # type: ignore[no-untyped-def]
-    """Where the quote is that closes the field whose first quote is before `at`; MORE or BROKEN."""
-    while at < end:
-        char = byte(text, at)
-        if char == 0x22:
-            if at + 1 == end or byte(text, at + 1) != 0x22:
-                return at
-            fields[ROW, 1] = 1
-            at += 1
-        elif char == 0x0A or char == 0x0D:
-            return np.int64(BROKEN)
-        elif char < 0x20 or char >= 0x7F:
-            fields[ROW, 1] = 1
-        at += 1
-    return np.int64(MORE)
-
-
-@leaf
-def bare_end(text, at, end, fields):  # type: ignore[no-untyped-def]
-    """Where a field without quotes ends; BROKEN where there is one after all."""
-    while at < end:
-        char = byte(text, at)
-        if char <= 0x2C or char >= 0x7F:
-            if char == 0x2C or char == 0x0A or char == 0x0D:
-                return at
-            if char == 0x22:
-                return np.int64(BROKEN)
-            if char < 0x20 or char >= 0x7F:
-                fields[ROW, 1] = 1
-        at += 1
-    return at
-
-
-@leaf
-def enter(text, at, end, columns, fields):  # type: ignore[no-untyped-def]
-    """One more field of the row, blanks around it left out."""
-    count = fields[ROW, 0]
-    fields[ROW, 0] = count + 1
-    if end - at > FIELD_BYTES_MAX or count >= len(columns):
-        fields[ROW, 1] = 1
-        return
-    while at < end and byte(text, at) == 0x20:
-        at += 1
-    while at < end and byte(text, end - 1) == 0x20:
-        end -= 1
-    column = columns[unsigned(count)]
-    fields[column, 0], fields[column, 1] = at, end
-
-
-@leaf
-def complete(begin, at, columns, fields):  # type: ignore[no-untyped-def]
-    """Close the row that ends before `at`: an empty line has no fields, others one for each column."""
-    if begin == at:
-        fields[ROW, 0] = fields[ROW, 1] = 0
-    for k in range(fields[ROW, 0], len(columns)):
-        fields[columns[k], 0] = fields[columns[k], 1] = 0
-        fields[ROW, 1] = 1
-
-
-@leaf
-def split(text, at, end, final, columns, fields):  # type: ignore[no-untyped-def]
-    """The fields of the row that begins at `at`; where the next row begins, MORE or BROKEN."""
-    begin = at
-    fields[ROW, 0] = fields[ROW, 1] = 0
-    while True:
-        if at < end and byte(text, at) == 0x22:
-            stop = quoted_end(text, at + 1, end, fields)
-            if stop < 0:
-                return stop
-            enter(text, at + 1, stop, columns, fields)
-            stop += 1
-        else:
-            stop = bare_end(text, at, end, fields)
-            if stop < 0:
-                return stop
-            enter(text, at, stop, columns, fields)
-        if stop == end:
-            complete(begin, stop, columns, fields)
-            return end if final else np.int64(MORE)
-        char = byte(text, stop)
-        if char == 0x0A:
-            complete(begin, stop, columns, fields)
-            return stop + 1
-        if char == 0x0D:
-            complete(begin, stop, columns, fields)
-            if stop + 1 == end:
-                return np.int64(MORE)
-            return stop + 2 if byte(text, stop + 1) == 0x0A else np.int64(BROKEN)
-        if char != 0x2C:
-            return np.int64(BROKEN)
-        at = stop + 1
-
-
-@leaf
-def same(text, fields, one, other):  # type: ignore[no-untyped-def]
-    """Whether two fields are the same to the letter."""
-    at, end = fields[one, 0], fields[one, 1]
-    shift = fields[other, 0] - at
-    if fields[other, 1] - end != shift:
-        return False
-    for k in range(at, end):
-        if byte(text, k) != byte(text, k + shift):
-            return False
-    return True
 
 
 @leaf
@@ -226,7 +114,7 @@ def put_coupons(text, fields, coupons, state):  # type: ignore[no-untyped-def]
             kind = word_of(text, at, first, 0)
             volume = integer_of(text, first + 1, second)
             month = month_of(text, second + 1, stop)
-            if kind != BUNDLE and kind != TOPUP or volume < 0 or month < 0:
+            if (kind != BUNDLE and kind != TOPUP) or volume < 0 or month < 0:
                 return False
             if state[COUPONS] == len(coupons):
                 return False
@@ -294,7 +182,8 @@ def put_contract(text, fields, plans, records, state):  # type: ignore[no-untype
 def repeats(text, fields):  # type: ignore[no-untyped-def]
     """Whether a later row of a contract leaves each of its columns empty, or says the same again."""
     for column in range(OF_CONTRACT):
-        if fields[column, 0] != fields[column, 1] and not same(text, fields, column, FIRST + column):
+        filled = fields[column, 0] != fields[column, 1]
+        if filled and not same(text, fields, column, FIRST + column):
             return False
     return True
 
@@ -428,11 +317,11 @@ def opened(text, at, plans, records, fields, state):  # type: ignore[no-untyped-
 
 @kernel(u1s, i8s, PLANS, RECORDS, i8s, i8s2, i8s2, i8s)
 def take(text, columns, plans, records, gateways, fields, odds, state):  # type: ignore[no-untyped-def]
-    """Read a piece of whole contracts, of more than ROWS_MIN rows unless the file ends: WHOLE, MORE or BROKEN.
+    """Read a piece of whole contracts, of over ROWS_MIN rows unless the file ends: WHOLE, MORE or BROKEN.
 
-    columns: which one each field of a row is. Records count from 0; `plan` and `next_plan` are indexes of `plans`,
-    and a line's gateway is in `gateways`, as a number, 0 without. Of an odd contract there is `first_line` and
-    `lines` only; odds[k]: number of one, begin and end of its rows. state: see AT.
+    columns: which one each field of a row is. Records count from 0; `plan` and `next_plan` are indexes of
+    `plans`, and a line's gateway is in `gateways`, as a number, 0 without. Of an odd contract there is
+    `first_line` and `lines` only; odds[k]: number of one, begin and end of its rows. state: see AT.
     """
     contracts, lines, _ = records
     at, end = state[AT], state[END]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import jit
+from engine import config, jit
 from engine.cli import captures
 from engine.runtime import Engine
+from engine.subscribers.table_pack import pack
 from engine.words import CONTROL_STRAYS, STRAYS_MAX
 from tests.support import packets
 from tests.support.command import MS, NET, call, frame, spawn, write
@@ -181,3 +182,22 @@ def test_the_first_run_says_why_it_takes_a_while(
     captures.announce(quiet)
     said = capsys.readouterr().err
     assert said == ("" if quiet else "pktoll: compiling the kernels for this machine, once ...\n")
+
+
+@pytest.mark.parametrize("ending", ["csv", "toml"])
+def test_a_large_csv_book_is_better_packed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: Capture, ending: str
+) -> None:
+    book = tmp_path / f"lines.{ending}"
+    head, row = "contract,plan,started,line,addresses", "hdd1,light-start,2013-11-01,hdo1,10.1.0.1"
+    toml = '[[contract]]\ncode = "hdd1"\nplan = "light-start"\nstarted = 2013-11-01\n'
+    book.write_text(f"{head}\n{row}\n" if ending == "csv" else toml, encoding="ascii")
+    arguments = ("replay", write(tmp_path / "a", [frame()]), "--subscribers", str(book))
+    assert "opens in seconds" not in call(capfd, *arguments).err
+    monkeypatch.setattr(captures, "LARGE_BYTES", book.stat().st_size)
+    said = f"{book} is large; a table of it, made by `pktoll subscribers pack`, opens in seconds"
+    assert call(capfd, *arguments).err == (f"pktoll: note: {said}\n" if ending == "csv" else "")
+    assert call(capfd, *arguments, "-q").err == ""
+    if ending == "csv":
+        pack(book, book, config.load(None))
+        assert call(capfd, *arguments).err == ""

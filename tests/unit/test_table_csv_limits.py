@@ -1,0 +1,94 @@
+"""Large CSV subscriber files at the limits: of volumes, of room, of what a table can name."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.subscribers import table_csv, table_pack, table_write
+from engine.subscribers.table_pack import pack
+from tests.support.csvfiles import SETTINGS, Files, row
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    return Files.watched(tmp_path, monkeypatch)
+
+
+HALF = 1 << 61
+VOLUMES = {
+    "in coupons": [{"coupons": " ".join(["topup:999999999999999999:2013-12"] * 4)}] * 2,
+    "in coupons of one": [{"coupons": " ".join(["topup:999999999999999999:2013-12"] * 9)}],
+    "in balances": [{"balance_bytes": "999999999999999999"}] * 5,
+    "in balances of odd ones": [{"balance_bytes": str(HALF)}, {"balance_bytes": str(HALF + 1)}],
+    "in both": [{"balance_bytes": str(2 * HALF)}, {"balance_bytes": "1"}],
+}
+
+
+@pytest.mark.parametrize("more", [0, 3])
+@pytest.mark.parametrize("volumes", VOLUMES)
+def test_volumes_of_a_piece_that_add_up_to_too_much_are_refused(
+    files: Files, volumes: str, more: int
+) -> None:
+    rows = [row(k, k, **said) for k, said in enumerate(VOLUMES[volumes], 1)]
+    files.write(*rows, *[row(90 + k, 90 + k) for k in range(more)])
+    found = files.same()
+    assert isinstance(found, str)
+    assert "add up to" in found
+    assert isinstance(files.same(rows_at_once=1), str)
+
+
+def test_as_much_as_a_table_holds_is_taken(files: Files) -> None:
+    files.write(row(1, 1, balance_bytes=str(HALF)), row(2, 2, balance_bytes=str(HALF)))
+    assert isinstance(files.same(), bytes)
+
+
+def test_more_lines_or_coupons_than_there_is_room_for(files: Files) -> None:
+    files.write(*[row(k, 1) for k in range(80)])
+    assert isinstance(files.same(rows_at_once=1), str)
+    coupons = " ".join(["topup:1:2014-01"] * 250)
+    files.write(row(1, 1, coupons=coupons), row(2, 1), row(3, 2, coupons=coupons))
+    assert isinstance(files.same(rows_at_once=2), bytes)
+    assert isinstance(files.same(rows_at_once=1), bytes)
+
+
+def test_a_family_that_is_larger_than_a_plan_allows_now(files: Files) -> None:
+    """L4: what the kernel is told of plans is what the configuration says"""
+    plans = tuple(replace(plan, sims_max=4) for plan in SETTINGS.plans)
+    files.write(*[row(k, 1) for k in range(4)])
+    made = pack(files.book, files.table, replace(SETTINGS, plans=plans), large_bytes=0)
+    assert (made.contracts, made.lines, files.looked_at) == (1, 4, [])
+
+
+def test_more_gateways_than_a_table_can_name(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write(*[row(k, k, gateway=f"192.0.2.{k}") for k in range(1, 4)])
+    monkeypatch.setattr(table_write, "FIELD_MAX", 2)
+    said = f"{files.book}: {files.table}: a table holds 2 gateways at the most"
+    found = files.same()
+    assert found == said
+    monkeypatch.setattr(table_csv, "FIELD_MAX", 2)
+    found = files.same()
+    assert found == said
+    assert files.looked_at == [3]
+
+
+def test_a_file_that_cannot_be_read_on(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    files.write(row(1, 1))
+    monkeypatch.setattr(table_csv, "take", fail)
+    assert files.outcome(0) == f"{files.book}: cannot be read: Input/output error"
+
+
+def test_only_large_csv_files_meet_the_kernel(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_csv, "take", lambda *_: pytest.fail("a small one"))
+    files.write(row(1, 1))
+    assert isinstance(files.outcome(files.book.stat().st_size + 1), bytes)
+    assert files.book.stat().st_size < table_pack.LARGE_BYTES
+    files.book = files.book.with_suffix(".toml")
+    files.book.write_text("contract = []\n", encoding="ascii")
+    assert isinstance(files.outcome(0), bytes)
