@@ -264,7 +264,7 @@ class _Reader:
         if len(gateways) > 0:
             six = {number: address for address, number in self._six.items()}
             named = [six.get(key) or texts.ipv4_text(key) for key in gateways.tolist()]
-            known = np.array([0, *map(writer.gateway, named)], dtype=np.uint16)
+            known = np.array([0, *map(writer.gateway, named)])
             lines["gateway"] = known[lines["gateway"]]
         writer.add_records(contracts, lines, coupons)
 

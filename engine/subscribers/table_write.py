@@ -160,14 +160,18 @@ class TableWriter:
     # --- names --------------------------------------------------------------------------------------
 
     def plan(self, name: str) -> int:
-        """Index of a plan's name."""
-        return self._plans.setdefault(name, len(self._plans))
+        """Index of a plan's name; ConfigError where a table has no number for it."""
+        return self._place(self._plans, name, "plans")
 
     def gateway(self, address: str | None) -> int:
-        """What a line's field says of its gateway."""
-        if address is None:
-            return 0
-        return self._gateways.setdefault(address, len(self._gateways)) + 1
+        """What a line's field says of its gateway; ConfigError where a table has no number for it."""
+        return 0 if address is None else self._place(self._gateways, address, "gateways") + 1
+
+    def _place(self, names: dict[str, int], name: str, what: str) -> int:
+        place = names.setdefault(name, len(names))
+        if place >= FIELD_MAX:
+            raise ConfigError(f"{self.path}: a table holds {FIELD_MAX} {what} at the most")
+        return place
 
     # --- records ------------------------------------------------------------------------------------
 
@@ -210,8 +214,6 @@ class TableWriter:
         self.coupons += coupons
         if max(self.contracts, self.lines, self.coupons) > ROWS_MAX:
             raise ConfigError(f"{self.path}: a table holds {ROWS_MAX} lines at the most; split it")
-        if max(len(self._plans), len(self._gateways)) > FIELD_MAX:
-            raise ConfigError(f"{self.path}: a table holds {FIELD_MAX} gateways at the most")
 
     def _flush(self) -> None:
         self._write(*self._waiting)

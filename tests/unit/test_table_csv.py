@@ -144,6 +144,7 @@ FAULTS: dict[str, list[str]] = {
     "a field too many": [row(2, 2) + ",1"],
     "a field too few": [row(2, 2).rsplit(",", 1)[0]],
     "another plan": [row(2, 2), row(3, 2, plan="light-start")],
+    "a shorter plan": [row(2, 2), row(3, 2, plan="family-shar")],
     "another letter": [row(2, 2), row(3, 2, plan="family-sharE")],
     "a gateway without TEID": [row(2, 2, gateway="192.0.2.1", teid_up="")],
     "an MSISDN": [row(2, 2, coupons="0900")],
@@ -186,9 +187,20 @@ COUPONS = (
 
 @pytest.mark.parametrize("coupons", COUPONS.split())
 def test_coupons_that_are_none_are_refused(files: Files, coupons: str) -> None:
-    """C5"""
     files.write(row(1, 1), row(2, 2, coupons=coupons), row(3, 3))
     assert isinstance(files.same(), str)
+
+
+def test_a_line_may_end_in_a_carriage_return_alone(files: Files) -> None:
+    files.write(f"{row(1, 1)}\r{row(2, 2)}", row(3, 3))
+    assert isinstance(files.same(), bytes)
+    assert files.looked_at == [2]  # of which two rows end in a line feed
+
+
+def test_a_code_may_begin_as_another_does(files: Files) -> None:
+    files.write(row(1, 12), row(2, 1), row(3, 1), row(4, 123))
+    assert isinstance(files.same(), bytes)
+    assert files.looked_at == []
 
 
 NO_HEADS = [

@@ -1,12 +1,14 @@
 """Large CSV subscriber files at the limits: of volumes, of room, of what a table can name."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.subscribers import table_csv, table_pack, table_write
+from engine.errors import ConfigError
+from engine.subscribers import Contract, Line, table_csv, table_pack, table_write
 from engine.subscribers.table_pack import pack
 from tests.support.csvfiles import SETTINGS, Files, row
 
@@ -54,7 +56,7 @@ def test_more_lines_or_coupons_than_there_is_room_for(files: Files) -> None:
 
 
 def test_a_family_that_is_larger_than_a_plan_allows_now(files: Files) -> None:
-    """L4: what the kernel is told of plans is what the configuration says"""
+    """what the kernel is told of plans is what the configuration says"""
     plans = tuple(replace(plan, sims_max=4) for plan in SETTINGS.plans)
     files.write(*[row(k, 1) for k in range(4)])
     made = pack(files.book, files.table, replace(SETTINGS, plans=plans), large_bytes=0)
@@ -92,3 +94,14 @@ def test_only_large_csv_files_meet_the_kernel(
     files.book = files.book.with_suffix(".toml")
     files.book.write_text("contract = []\n", encoding="ascii")
     assert isinstance(files.outcome(0), bytes)
+
+
+def test_a_gateway_that_has_no_number_ends_in_words(files: Files) -> None:
+    """a field of two octets says 65,535 of them"""
+    line = Line("hdo1", teid_up=1, gateway="192.0.2.1")
+    contract = Contract("hdd1", "light-start", date(2013, 11, 1), (line,))
+    with table_write.TableWriter(files.table) as writer:
+        for k in range(table_write.FIELD_MAX):
+            writer.gateway(f"gateway {k}")
+        with pytest.raises(ConfigError, match="a table holds 65535 gateways at the most"):
+            writer.add(contract)
