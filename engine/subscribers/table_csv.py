@@ -68,7 +68,7 @@ def take(
             return Taken(0, whole=False)
         reader = _Reader(str(book), header, settings, rows_at_once, raw)
         count = 0
-        while count == 0 or reader.window.ahead():
+        while reader.window.ahead():
             if not reader.piece(writer):
                 return Taken(count, whole=False)
             count += 1
@@ -278,12 +278,13 @@ class _Reader:
                 except UnicodeDecodeError:
                     return False
         octets = text.encode()
+        size_bytes = len(octets) - len(self._header.text.encode())
         found = self._examined(octets)
-        if found is None:
+        if found is None or size_bytes == 0:  # then the file was cut meanwhile
             return False
         for contract in found:
             writer.add(contract)
-        self.window.skip(len(octets) - len(self._header.text.encode()))
+        self.window.skip(size_bytes)
         return True
 
 

@@ -354,9 +354,9 @@ def take(text, columns, plans, records, gateways, fields, odds, state):  # type:
                 state[BAD] = 1
             state[LINES] += 1
             if state[VOLUME] > BYTES_MAX:
-                return BROKEN
+                return BROKEN  # or it might come to exceed 2^63
         at = after
         count += 1
     close(at, plans, contracts, odds, state)
     state[NEXT] = at
-    return BROKEN if state[VOLUME] > BYTES_MAX else WHOLE
+    return WHOLE

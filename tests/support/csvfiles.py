@@ -10,7 +10,6 @@ from engine.errors import ConfigError
 from engine.subscribers import loader
 from engine.subscribers.table_pack import pack
 
-SETTINGS = config.load(None)
 NEVER = 1 << 62
 """a size from which on no file is large"""
 HEAD = "contract,plan,started,line,imsi,addresses,teid_up,teid_down,gateway,coupons,balance_bytes"
@@ -37,6 +36,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.book = folder / "lines.csv"
         self.table = folder / "lines.sims"
+        self.settings = config.load(None)
         self.looked_at: list[int] = []
         """rows that the loader was given, each time"""
 
@@ -46,7 +46,7 @@ class Files:
     def outcome(self, large_bytes: int, **options: Any) -> bytes | str:
         """The table, or what is wrong with the file."""
         try:
-            pack(self.book, self.table, SETTINGS, large_bytes=large_bytes, **options)
+            pack(self.book, self.table, self.settings, large_bytes=large_bytes, **options)
         except ConfigError as error:
             return str(error)
         return self.table.read_bytes()

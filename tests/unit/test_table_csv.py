@@ -100,6 +100,12 @@ def test_contracts_that_are_odd_meet_the_loader_together(files: Files) -> None:
     assert files.looked_at == [1]
 
 
+def test_odd_contracts_may_turn_out_to_be_one(files: Files) -> None:
+    files.write(row(1, 1, contract="hdd1\u3000"), row(2, 1, contract="hdd1\xa0"), row(3, 2))
+    assert isinstance(files.same(), bytes)
+    assert files.looked_at == [2, 3]
+
+
 CLASHES = {
     "a line": {"line": "hdo2"},
     "an IMSI": {"imsi": "440100000000002"},

@@ -9,8 +9,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.subscribers import Contract, Line, table_csv, table_pack, table_write
-from engine.subscribers.table_pack import pack
-from tests.support.csvfiles import SETTINGS, Files, row
+from tests.support.csvfiles import Files, row
 
 
 @pytest.fixture
@@ -22,6 +21,8 @@ HALF = 1 << 61
 VOLUMES = {
     "in coupons": [{"coupons": " ".join(["topup:999999999999999999:2013-12"] * 4)}] * 2,
     "in coupons of one": [{"coupons": " ".join(["topup:999999999999999999:2013-12"] * 9)}],
+    "to more than 2^64 in one": [{"coupons": " ".join(["topup:999999999999999999:2013-12"] * 19)}],
+    "to more than 2^64": [{"coupons": " ".join(["topup:999999999999999999:2013-12"] * 2)}] * 10,
     "in balances": [{"balance_bytes": "999999999999999999"}] * 5,
     "in balances of odd ones": [{"balance_bytes": str(HALF)}, {"balance_bytes": str(HALF + 1)}],
     "in both": [{"balance_bytes": str(2 * HALF)}, {"balance_bytes": "1"}],
@@ -44,6 +45,9 @@ def test_volumes_of_a_piece_that_add_up_to_too_much_are_refused(
 def test_as_much_as_a_table_holds_is_taken(files: Files) -> None:
     files.write(row(1, 1, balance_bytes=str(HALF)), row(2, 2, balance_bytes=str(HALF)))
     assert isinstance(files.same(), bytes)
+    files.write(*[row(k, k, balance_bytes="999999999999999999") for k in range(4)])
+    assert isinstance(files.same(), bytes)
+    assert files.looked_at == []
 
 
 def test_more_lines_or_coupons_than_there_is_room_for(files: Files) -> None:
@@ -57,10 +61,13 @@ def test_more_lines_or_coupons_than_there_is_room_for(files: Files) -> None:
 
 def test_a_family_that_is_larger_than_a_plan_allows_now(files: Files) -> None:
     """what the kernel is told of plans is what the configuration says"""
-    plans = tuple(replace(plan, sims_max=4) for plan in SETTINGS.plans)
-    files.write(*[row(k, 1) for k in range(4)])
-    made = pack(files.book, files.table, replace(SETTINGS, plans=plans), large_bytes=0)
-    assert (made.contracts, made.lines, files.looked_at) == (1, 4, [])
+    plans = tuple(replace(plan, sims_max=19) for plan in files.settings.plans)
+    files.settings = replace(files.settings, plans=plans)
+    files.write(*[row(k, 1) for k in range(19)])
+    assert isinstance(files.same(), bytes)
+    assert files.looked_at == []
+    files.write(*[row(k, 1, balance_bytes="999999999999999999") for k in range(19)])
+    assert "add up to" in str(files.same())
 
 
 def test_more_gateways_than_a_table_can_name(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +112,14 @@ def test_a_gateway_that_has_no_number_ends_in_words(files: Files) -> None:
             writer.gateway(f"gateway {k}")
         with pytest.raises(ConfigError, match="a table holds 65535 gateways at the most"):
             writer.add(contract)
+
+
+def test_a_file_that_is_cut_while_it_is_read_comes_to_an_end(files: Files) -> None:
+    files.write(row(1, 1), row(2, 1), row(3, 2, line='"hdo\n3"'))
+
+    def cut(_: int) -> None:
+        files.write()
+
+    found = files.outcome(0, rows_at_once=1, progress=cut)
+    files.write(row(1, 1), row(2, 1))
+    assert found == files.outcome(0)
