@@ -253,7 +253,7 @@ def test_a_file_is_held_in_parts(
     assert isinstance(files.same(rows_at_once=at_once), str)
     files.book.write_text(text.replace("440100000000004", '"440100000000004\n"'), encoding="ascii")
     assert isinstance(files.same(rows_at_once=at_once), bytes)
-    assert sum(files.looked_at) > 0
+    assert 0 < sum(files.looked_at) < 7 or at_once > 1
 
 
 @pytest.mark.parametrize("end", ["\r", '"', "\r\n\r", ',"', ' "'])
