@@ -1,5 +1,7 @@
 """Large CSV subscriber files at the limits: of volumes, of room, of what a table can name."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -123,3 +125,13 @@ def test_a_file_that_is_cut_while_it_is_read_comes_to_an_end(files: Files) -> No
     found = files.outcome(0, rows_at_once=1, progress=cut)
     files.write(row(1, 1), row(2, 1))
     assert found == files.outcome(0)
+
+
+def test_who_meters_does_not_compile_what_packs() -> None:
+    """the kernel is declared when a large file is packed, not when a replay or a gateway starts"""
+    rooms = "engine.replay, engine.gateway.gateway, engine.subscribers.table_pack"
+    script = f"import sys, {rooms}; print('engine.subscribers.table_rows' in sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "False\n"
