@@ -109,21 +109,17 @@ class SideTables:
             total[:, 2] += usage["exempt_bytes"]
         return total
 
-    def counters(self, sims: Rows, direction: int) -> list[dict[str, int]]:
-        """The report's counters C of each of `sims`, SIM[n]: plain integers, packets and bytes."""
+    def counters(self, sims: Rows, direction: int) -> dict[str, Rows]:
+        """The report's counters C of `sims`, SIM[n]: int64[n] by name, packets and bytes."""
         usage = self.usage[2 * sims["side"].astype(np.int64) + direction]
         charged_packets = sims["charged"][:, direction] >> CHARGED_SHIFT
         charged_bytes = self.charged_bytes(sims, direction)
-        inner_bytes = charged_bytes + sum(usage[name] for name in _UNCHARGED)
-        columns = (
-            charged_packets + usage["packets"],
-            inner_bytes,
-            charged_bytes,
-            *(usage[name] for name in _USAGE_FIELDS),
-        )
-        lists = [column.tolist() for column in columns]
-        names = ("packets", "inner_bytes", "charged_bytes", *_USAGE_FIELDS)
-        return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+        return {
+            "packets": charged_packets + usage["packets"],
+            "inner_bytes": charged_bytes + sum(usage[name] for name in _UNCHARGED),
+            "charged_bytes": charged_bytes,
+            **{name: usage[name] for name in _USAGE_FIELDS},
+        }
 
 
 _UNCHARGED = ("slow_bytes", "exempt_bytes", "free_bytes", "dropped_bytes")

@@ -23,6 +23,7 @@ from engine.replay.setup import (
     open_signals,
 )
 from engine.runtime import Engine
+from engine.runtime.collector import keep, put_off
 from engine.subscribers import Event
 from engine.wire.capture import Capture
 from engine.wire.endpoints import Endpoints
@@ -91,10 +92,12 @@ def run(options: Options) -> Report:
             skip = None if outputs is None else outputs.pass_over
             feed = learner(engine, options, known, signals, skip=skip)
             rows = _drive(engine, captures, (feed, known, given.events), outputs, options, timing)
-            document = _document(engine, captures, (rows, followed.document(feed)), timing)
-            if _stopped(options) and document["capture"]["truncated_at"] is None:
-                document["capture"]["truncated_at"] = captures[0].offset
-            engine.close()
+            with put_off():
+                document = _document(engine, captures, (rows, followed.document(feed)), timing)
+                if _stopped(options) and document["capture"]["truncated_at"] is None:
+                    document["capture"]["truncated_at"] = captures[0].offset
+                engine.close()
+                keep()
         if outputs is not None:
             outputs.finish(captures)
     assumed = given.settings.ue_nets if known.nobody and not options.ue_nets else ()

@@ -5,6 +5,9 @@ than a day across a month's end may be a broken time stamp, which must not burn 
 leaps are allowed, the coupon calendar then stays behind by the leap.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 from engine import calendar
 from engine.pool.store import BUNDLE, Credit
 from engine.runtime.lines import ContractState
@@ -71,8 +74,32 @@ def opening_credits(contract: ContractState, given: Contract | None, ns: int) ->
             for number, coupon in enumerate(given.coupons)
             if coupon.bytes
         ]
+    if given is None:
+        return first_bundles([contract])
     bundles = [bundle_credits(contract, good, given) for good in (month - 1, month)]
     return [credit for found in bundles for credit in found]
+
+
+def first_bundles(contracts: Iterable[ContractState]) -> list[Credit]:
+    """The same for contracts that no subscriber file has, each in the month that it is in."""
+    return [
+        Credit(f"bundle:{contract.code}:{text}", contract.code, BUNDLE, size, begins_ns, ends_ns)
+        for contract in contracts
+        for month in range(max(contract.month - 1, contract.started_month), contract.month + 1)
+        for text, begins_ns, ends_ns in (_bundle(month),)
+        for size in (contract.bundle_bytes,)
+        if size
+    ]
+
+
+@lru_cache
+def _bundle(month: int) -> tuple[str, int, int]:
+    """The month of a bundle coupon as text, and from and until when it is good (C1)."""
+    return (
+        calendar.month_text(month),
+        calendar.month_start_ns(month),
+        calendar.bundle_expires_ns(month),
+    )
 
 
 def bundle_credits(contract: ContractState, month: int, given: Contract | None) -> list[Credit]:
@@ -82,6 +109,5 @@ def bundle_credits(contract: ContractState, month: int, given: Contract | None) 
         credited = calendar.bundle_credit_bytes(contract.bundle_bytes, given.started, month)
     if not credited:
         return []
-    name = f"bundle:{contract.code}:{calendar.month_text(month)}"
-    times = (calendar.month_start_ns(month), calendar.bundle_expires_ns(month))
-    return [Credit(name, contract.code, BUNDLE, credited, *times)]
+    text, *times = _bundle(month)
+    return [Credit(f"bundle:{contract.code}:{text}", contract.code, BUNDLE, credited, *times)]

@@ -1,7 +1,7 @@
 """What the engine knows of each SIM beside its row: names, contract, what was granted to it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.errors import AttachError, UsageError
@@ -36,7 +36,7 @@ def binding_of(
     return Binding(addresses, tuple(Tunnel(t, way, at) for t, way, at in ends if t is not None))
 
 
-@dataclass(slots=True)
+@dataclass(init=False, eq=False)
 class LineState:
     """One SIM. `row` is its row in the SIM table; `initial_balance_bytes` was on it at the start.
 
@@ -49,13 +49,14 @@ class LineState:
     row: int
     code: str
     contract: "ContractState"
+    address: str | None
+    bound: Binding
+    # What only some have otherwise stands in the class: lines are made by the thousand.
     iccid: str | None = None
     imsi: str | None = None
     msisdn: str | None = None
-    address: str | None = None
     fixed: tuple[str, ...] = ()
     rat: str | None = None
-    bound: Binding = field(default_factory=Binding)
     initial_balance_bytes: int = 0
     granted_bytes: int = 0
     grants: int = 0
@@ -67,28 +68,56 @@ class LineState:
     closed: bool = False
     ends_month: int | None = None
 
+    def __init__(
+        self, row: int, code: str, contract: "ContractState", address: str | None, bound: Binding
+    ) -> None:
+        self.row = row
+        self.code = code
+        self.contract = contract
+        self.address = address
+        self.bound = bound
 
-@dataclass(slots=True)
+
+@dataclass(init=False, eq=False)
 class ContractState:
     """One contract: its plan, its lines, and the shard that all of them are in.
 
-    `ipv6`: its sessions may have an IPv6 prefix (O1). `ends_month` is its last month of service,
-    `next_plan` a month and the plan from then on, `month` the one that it is in.
+    `month` is the one that it is in, `profile` its rates. `ipv6`: its sessions may have an IPv6 prefix
+    (O1). `ends_month` is its last month of service, `next_plan` a month and the plan from then on.
     """
 
     code: str
+    shard: int
+    started_month: int
+    month: int
     plan: str
     profile: int
-    shard: int
     bundle_bytes: int
-    started_month: int
+    lines: list[LineState]
     empty: bool = False
     purchases: int = 0
-    month: int = 0
     ends_month: int | None = None
     next_plan: tuple[int, str] | None = None
     ipv6: bool = True
-    lines: list[LineState] = field(default_factory=list)
+
+    def __init__(
+        self,
+        code: str,
+        shard: int,
+        started_month: int,
+        month: int,
+        plan: str,
+        profile: int,
+        bundle_bytes: int,
+    ) -> None:
+        self.code = code
+        self.shard = shard
+        self.started_month = started_month
+        self.month = month
+        self.plan = plan
+        self.profile = profile
+        self.bundle_bytes = bundle_bytes
+        self.lines = []
 
 
 def nobody(name: str) -> bool:
@@ -122,7 +151,7 @@ class LineBook:
 
     def add_plain(self, lines: list[LineState]) -> None:
         """Enter lines that have no name but their code, of which `known` said that it is nobody's."""
-        self._by_name.update((line.code, line) for line in lines)
+        self._by_name |= {line.code: line for line in lines}
         self.lines += lines
         for line in lines:
             line.contract.lines.append(line)
@@ -182,6 +211,13 @@ class LineBook:
         if code not in self.contracts:
             self.rouse_contract(code)
         return self.contracts.get(code)
+
+    def check_contracts(self, codes: Iterable[str]) -> None:
+        """UsageError where a contract has one of these codes."""
+        known, rouse = self.contracts, self.rouse_contract
+        for code in codes:
+            if code in known or rouse(code):
+                raise UsageError(f"contract {code} is there already")
 
     def contract(self, code: str) -> ContractState:
         """The contract with this code; UsageError if there is none."""

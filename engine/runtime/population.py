@@ -1,7 +1,7 @@
 """Contracts and lines as the engine has them: rows, session tables and entries of the coupon database."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,9 @@ from engine.layout import (
 )
 from engine.pool.store import Credit, LineBalance, LineNews, Notice
 from engine.runtime.collector import put_off
-from engine.runtime.coupons import opening_credits
-from engine.runtime.lines import Binding, ContractState, LineBook, LineState, binding_of
+from engine.runtime.coupons import first_bundles, opening_credits
+from engine.runtime.lines import ContractState, LineBook, LineState, binding_of
+from engine.runtime.newcomers import Newcomers
 from engine.runtime.quota import Quota
 from engine.runtime.sessions import Sessions
 from engine.runtime.shards import Shards
@@ -45,15 +46,6 @@ def _over(ends_month: int | None, month: int) -> bool:
     return ends_month is not None and ends_month < month
 
 
-class _Newcomer(NamedTuple):
-    """An address whose first packet has come: when, and whether that packet opens a session."""
-
-    address: str
-    now_ns: int
-    coupon_ns: int
-    opens: bool
-
-
 class Population:
     """Who may attach, and where each is found. Grows only; rows are in the order of arrival.
 
@@ -71,7 +63,7 @@ class Population:
         self._credits: list[Credit] = []
         self._fresh: dict[int, tuple[LineState, int]] = {}  # line, initial balance; by SIM row
         self._entering = False
-        self._newcomers: list[_Newcomer] = []
+        self._newcomers = Newcomers()
         self._strangers_only = True
         """whether all lines are of addresses that were seen, and nobody gave them any names"""
         self._opening: dict[int, int] = {}  # coupon calendar's time of the first packet, by SIM row
@@ -180,25 +172,12 @@ class Population:
         """A contract and the coupons that it has at `coupon_ns`, to be entered; UsageError for an
         unknown plan."""
         self._strangers_only = False
-        return self._add_contract(code, plan, given, now_ns, coupon_ns)
-
-    def _add_contract(
-        self, code: str, plan: str, given: Contract | None, now_ns: int, coupon_ns: int
-    ) -> ContractState:
-        if self.book.known_contract(code) is not None:
-            raise UsageError(f"contract {code} is there already")
+        self.book.check_contracts([code])
         if plan not in self._profiles:
             raise UsageError(f"contract {code}: no plan is called {plan!r}")
-        number = len(self.book.contracts)
-        state = ContractState(
-            code=code,
-            plan="",
-            profile=0,
-            shard=number % len(self._shards.all),
-            bundle_bytes=0,
-            started_month=month_number(given.started) if given else month_of(now_ns),
-        )
-        self.set_plan(state, plan)
+        shard = self._shards_of_next(1)[0]
+        started = month_number(given.started) if given else month_of(now_ns)
+        state = ContractState(code, shard, started, month_of(coupon_ns), *self._rating(plan))
         self.book.contracts[code] = state
         if given is not None:
             self.given[code] = given
@@ -206,16 +185,22 @@ class Population:
             state.ends_month = _month(given.ends)
             if given.next_plan is not None:
                 state.next_plan = parse_month(given.next_plan.since), given.next_plan.plan
-        state.month = month_of(coupon_ns)
         if not _over(state.ends_month, state.month):
             self._credits += opening_credits(state, given, coupon_ns)
         return state
 
+    def _shards_of_next(self, count: int) -> list[int]:
+        """The shards that the next contracts are in: each in turn."""
+        first, shards = len(self.book.contracts), len(self._shards.all)
+        return [number % shards for number in range(first, first + count)]
+
+    def _rating(self, plan: str) -> tuple[str, int, int]:
+        """A plan's name, its rates, and its bundle in bytes."""
+        return plan, self._profiles[plan], self.settings.plan(plan).bundle_bytes
+
     def set_plan(self, contract: ContractState, plan: str) -> None:
         """The contract has this plan from now on; the SIM rows of its lines are the caller's."""
-        contract.plan = plan
-        contract.profile = self._profiles[plan]
-        contract.bundle_bytes = self.settings.plan(plan).bundle_bytes
+        contract.plan, contract.profile, contract.bundle_bytes = self._rating(plan)
 
     def add_line(self, contract: ContractState, line: Line) -> LineState:
         """A line of a contract, to be entered."""
@@ -230,29 +215,22 @@ class Population:
         month = contract.month
         if _over(contract.ends_month, month) or _over(_month(line.ends), month):
             flags &= ~SIM_IN_SERVICE
-        state = LineState(
-            row=self._sims.count,
-            code=line.code,
-            contract=contract,
-            iccid=line.iccid,
-            imsi=line.imsi,
-            msisdn=line.msisdn,
-            address=line.addresses[0] if line.addresses else None,
-            fixed=line.addresses,
-            ends_month=_month(line.ends),
-        )
-        self.book.add(state)
-        self._sims.add(contract.profile, flags, 0, self._burst(contract))
-        self._shards.place(state.row, contract.shard)
-        state.bound = binding_of(
+        bound = binding_of(
             line.addresses, teid_up=line.teid_up, gateway=line.gateway, teid_down=line.teid_down
         )
-        self._sessions.bind_line(state.row, state.bound)
+        address = line.addresses[0] if line.addresses else None
+        state = LineState(self._sims.count, line.code, contract, address, bound)
+        state.iccid, state.imsi, state.msisdn = line.iccid, line.imsi, line.msisdn
+        state.fixed, state.ends_month = line.addresses, _month(line.ends)
+        self.book.add(state)
+        self._sims.add(contract.profile, flags, 0, self._burst(contract.profile))
+        self._shards.place(state.row, contract.shard)
+        self._sessions.bind_line(state.row, bound)
         return state
 
-    def _burst(self, contract: ContractState) -> tuple[int, int]:
+    def _burst(self, profile: int) -> tuple[int, int]:
         """bit-ns; full buckets at high speed, up and down."""
-        caps = self.rates["cap_credit"][contract.profile :][:2]
+        caps = self.rates["cap_credit"][profile:][:2]
         return int(caps[0]), int(caps[1])
 
     def add_subscriber(self, packet: Any, direction: int, now_ns: int, coupon_ns: int) -> None:
@@ -271,7 +249,7 @@ class Population:
         else:
             row = self._next_row
             opens = int(packet["code"]) == 0
-            self._newcomers.append(_Newcomer(address, now_ns, coupon_ns, opens))
+            self._newcomers.add(address, now_ns, coupon_ns, opens)
         self._sessions.bind_halves(hi, lo, row, ADDRESS_HOST)
 
     def expect(self) -> None:
@@ -289,9 +267,8 @@ class Population:
     def meet(self, coupon_time: Callable[[int], int]) -> None:
         """Take in whom the kernel found; `coupon_time` makes the coupon calendar's time of the engine's."""
         count = int(self._sessions.control[CONTROL_NEW_ROW]) - self._next_row
-        for hi, lo, now_ns, opens in self._sessions.newcomers[:count].tolist():
-            address = format_address(hi, lo)
-            self._newcomers.append(_Newcomer(address, now_ns, coupon_time(now_ns), opens != 0))
+        if count:
+            self._newcomers.add_all(self._sessions.newcomers[:count], coupon_time)
 
     @property
     def _next_row(self) -> int:
@@ -309,25 +286,24 @@ class Population:
 
     def _settle_in(self) -> None:
         """Give the newcomers the rows that they were promised, and lines with a contract each."""
-        newcomers, self._newcomers = self._newcomers, []
-        if not newcomers:
+        if not self._newcomers:
             return
-        lines = []
-        first = row = self._sims.count
-        for address, now_ns, coupon_ns, opens in newcomers:
-            contract = self._add_contract(
-                address, self.settings.default_plan, None, now_ns, coupon_ns
-            )
-            bound = Binding((address,))
-            lines.append(LineState(row, address, contract, address=address, bound=bound))
-            self._shards.place(row, contract.shard)
-            if opens and self.opens_early:
-                self._opening[row] = coupon_ns
-            row += 1
-        profile, burst = contract.profile, self._burst(contract)
-        self._sims.add_all(row - first, profile, SIM_COUPON_ON | SIM_IN_SERVICE, burst)
+        came, self._newcomers = self._newcomers, Newcomers()
+        self.book.check_contracts(came.addresses)
+        plan, profile, bundle_bytes = self._rating(self.settings.default_plan)
+        shards = self._shards_of_next(len(came))
+        contracts = came.contracts(shards, plan, profile, bundle_bytes)
+        self.book.contracts |= zip(came.addresses, contracts, strict=True)
+        self._credits += first_bundles(contracts)
+        flags, burst = SIM_COUPON_ON | SIM_IN_SERVICE, self._burst(profile)
+        first = self._sims.add_all(len(came), profile, flags, burst)
+        self._shards.place_all(first, shards)
+        lines = came.lines(contracts, first)
         self.book.add_plain(lines)
         self._fresh |= {line.row: (line, 0) for line in lines}
+        if self.opens_early:
+            opening = zip(came.opens, range(first, first + len(came)), came.coupon_ns, strict=True)
+            self._opening |= {row: coupon_ns for opens, row, coupon_ns in opening if opens}
 
     # --- what others say --------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 """The figures of an engine as plain values, checked to add up before anybody sees them (I1, I6)."""
 
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from engine import verdict
 from engine.errors import LedgerError
 from engine.runtime.collector import put_off
-from engine.runtime.report_rows import sim_rows, used_all
+from engine.runtime.report_rows import counted_all, sim_rows, used_all
 from engine.words import (
     CONTROL_BYTES,
     CONTROL_DROPS,
@@ -32,7 +33,7 @@ def snapshot(engine: "Engine") -> dict[str, Any]:
 
 def _snapshot(engine: "Engine") -> dict[str, Any]:
     sims = sim_rows(engine, engine.book.lines)
-    totals = _totals(engine, sims)
+    totals = _totals(engine)
     _check(engine, totals)
     return {
         "totals": totals,
@@ -80,9 +81,8 @@ def _rating_groups(engine: "Engine", sims: list[dict[str, Any]]) -> list[dict[st
     return [found[number] for number in sorted(found)]
 
 
-def _totals(engine: "Engine", sims: list[dict[str, Any]]) -> dict[str, int]:
-    names = ("packets", "inner_bytes", *BYTE_CLASSES)
-    totals = {name: sum(s["up"][name] + s["down"][name] for s in sims) for name in names}
+def _totals(engine: "Engine") -> dict[str, int]:
+    totals = counted_all(engine, engine.book.lines, ("packets", "inner_bytes", *BYTE_CLASSES))
     lost_bytes = int(engine.control[CONTROL_LOST_BYTES])
     totals["packets"] += int(engine.control[CONTROL_LOST_PACKETS])
     totals["inner_bytes"] += lost_bytes
@@ -107,13 +107,13 @@ def check_lines(engine: "Engine") -> None:
     """I1, G3: what a SIM was given is what it used and holds; LedgerError names the line otherwise."""
     lines = engine.book.lines
     balances = engine.quota.held_all(lines)
-    for line, balance, used in zip(lines, balances, used_all(engine, lines), strict=True):
-        given = line.initial_balance_bytes + line.granted_bytes
-        kept = balance + used
-        if given != kept or (balance < 0 and balance + engine.quota.lent_bytes(line) < 0):
-            raise LedgerError(
-                f"line {line.code}: given {given} bytes, but used and held are {kept}"
-            )
+    given = [line.initial_balance_bytes + line.granted_bytes for line in lines]
+    kept = [*map(add, balances, used_all(engine, lines))]
+    if given == kept and min(balances, default=0) >= 0:
+        return
+    for line, balance, mine, left in zip(lines, balances, given, kept, strict=True):
+        if mine != left or (balance < 0 and balance + engine.quota.lent_bytes(line) < 0):
+            raise LedgerError(f"line {line.code}: given {mine} bytes, but used and held are {left}")
 
 
 def drops(engine: "Engine") -> dict[str, dict[str, int]]:

@@ -115,9 +115,14 @@ class Shards:
 
     def place(self, row: int, shard: int) -> None:
         """Say in which shard a new SIM row is."""
-        if row >= len(self.of_row):
+        self.place_all(row, [shard])
+
+    def place_all(self, first_row: int, shards: list[int]) -> None:
+        """The same for the SIM rows from `first_row` on."""
+        end = first_row + len(shards)
+        while end > len(self.of_row):
             self.of_row = np.concatenate([self.of_row, np.zeros_like(self.of_row)])
-        self.of_row[row] = shard
+        self.of_row[first_row:end] = shards
 
     def run(self, sims: SimTable, job: Job, work: Rows) -> None:
         """Meter `work`, every shard its own rows in their order; see Job for where the answers are."""

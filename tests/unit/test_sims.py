@@ -57,7 +57,7 @@ def test_side_rows_come_in_pairs() -> None:
     assert (len(sides.usage), len(sides.shape)) == (8, 4)
     row = aligned_zeros(1, SIM)
     row["side"] = 1
-    assert [sides.counters(row, d)[0]["slow_bytes"] for d in (UPLINK, DOWNLINK)] == [11, 12]
+    assert [sides.counters(row, d)["slow_bytes"][0] for d in (UPLINK, DOWNLINK)] == [11, 12]
     assert sides.shape["day"].tolist() == [0, 5, 0, 0]
 
 
