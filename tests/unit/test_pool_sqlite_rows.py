@@ -16,7 +16,7 @@ from engine.pool.sqlite_rows import ROWS_AT_ONCE, updating
 from engine.pool.sqlite_store import SqliteStore
 from tests.support.stores import SLICE, family
 
-MOST, FEW, _ = ROWS_AT_ONCE
+(MOST, _), (MANY, MANY_LEAST), (FEW, _), _ = ROWS_AT_ONCE
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def entries(store: SqliteStore) -> int:
     return int(store.db.value("SELECT count(*) FROM journal"))
 
 
-@pytest.mark.parametrize("count", [0, 1, MOST - 1, MOST, 2 * MOST + 2 * FEW + 5])
+@pytest.mark.parametrize(
+    "count", [0, 1, FEW, MANY_LEAST - 1, MANY_LEAST, 8 * MOST + MANY + FEW + 5]
+)
 def test_rows_get_keys_that_follow_each_other(count: int) -> None:
     """D9: for each row the key that the table gave it"""
     database = Database(None)
