@@ -1,6 +1,6 @@
 """Coupons on SQLite: credited, bought, expired, and those of a contract that ends."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine import calendar
 from engine.errors import PoolError, RefusedError
@@ -55,15 +55,21 @@ class Coupons(Session):
             if self.fresh.has_coupons(asked, codes):
                 self.fresh.put_down()
             new = list(asked.values())
-            known = {row[0]: row for row in self.db.look(sql.FIND_CREDITS, texts(asked))}
+            alone = self.fresh.alone
+            known = {} if alone else self._known_credits(asked)
             if known:
                 new = self._unknown(asked, known)
                 codes = {credit[1]: None for credit in new}
-            rows = self.db.look(sql.CONTRACT_SUMS, texts(codes))
+            alone = alone and self.fresh.contracts.keys().isdisjoint(codes)
+            rows = [] if alone else self.db.look(sql.CONTRACT_SUMS, texts(codes))
             if rows or len(codes) < len(new):
                 new = self._within_bounds(new, {row[0]: row[1:] for row in rows})
             self._add_coupons(new, {row[0]: row[1] for row in rows})
         return len(new)
+
+    def _known_credits(self, names: Iterable[str]) -> dict[str, Row]:
+        """Coupons of these names that are in their table."""
+        return {row[0]: row for row in self.db.look(sql.FIND_CREDITS, texts(names))}
 
     def _unknown(self, asked: dict[str, Credit], known: dict[str, Row]) -> list[Credit]:
         """Those that are not known; PoolError where one is, with other figures."""
@@ -213,6 +219,8 @@ class Coupons(Session):
 
     def contracts(self) -> list[ContractBalance]:
         """Every contract with its coupons summed up, in the order of the codes."""
+        if self.db.in_transaction and self.fresh.alone:
+            return self.fresh.balances()
         return [ContractBalance(*row) for row in self.db.run(sql.CONTRACTS)]
 
     def coupons(self, contract: str) -> list[CouponBalance]:

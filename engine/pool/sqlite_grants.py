@@ -10,7 +10,7 @@ from engine.pool import sqlite_statements as sql
 from engine.pool.bounds import are_plain, are_times, checked_text, checked_time
 from engine.pool.refusals import check_repeated
 from engine.pool.sqlite import Row, keys, texts
-from engine.pool.sqlite_fresh import Coupon, Line
+from engine.pool.sqlite_fresh import Coupon, Line, new_line
 from engine.pool.sqlite_lines import Lines
 from engine.pool.store import REQUEST_CHARACTERS_MAX, Grant, Request, SliceState
 from engine.units import SLICE_BYTES_MAX
@@ -30,8 +30,8 @@ _Part = tuple[int, int]
 class _Found(NamedTuple):
     """Lines and coupons of the tables that are granted from, and what of them is to be changed.
 
-    Of a line: key, key of the contract, its code, and the bytes granted to it now. Of a coupon: when it
-    expires, kind, from when on it is good, key, bytes left, and bytes left before. As in `Fresh`, so far.
+    Of a line, as in `Fresh`, but the bytes are those granted to it now. Of a coupon: when it expires, kind,
+    from when on it is good, key, bytes left, and bytes left before. As in `Fresh`, so far.
     """
 
     lines: dict[str, Line]
@@ -51,7 +51,7 @@ class Grants(Lines):
                 return self._grant_all([asked])[0]
             _, line_id, contract_id, owner, run_id, removed_ns = rows[0]
             self.check_open(line, run_id, removed_ns)
-            asking = [line_id, contract_id, owner, 0]
+            asking = new_line(line_id, contract_id, owner)
             _check_owners([asked], [asking])
             left = [[*row, row[-1]] for row in self.db.run(sql.COUPONS_LEFT_OF, contract_id)]
             left.sort(key=order_of_use)
@@ -67,7 +67,9 @@ class Grants(Lines):
 
     def _grant_all(self, asked: Sequence[Request]) -> list[Grant]:
         names = [request[0] for request in asked]
-        rows = self.db.look(sql.FIND_REQUESTS, texts(names))
+        if self.fresh.has_requests(names):
+            self.fresh.put_down()
+        rows = [] if self.fresh.alone else self.db.look(sql.FIND_REQUESTS, texts(names))
         if not rows and len(set(names)) == len(names):
             return self._grant_new(asked)
         grants = self._repeated(asked, rows)
@@ -114,7 +116,7 @@ class Grants(Lines):
         for code in others:
             line_id, contract_id, contract, run_id, removed_ns = known.get(code, _NOT_OPENED)
             self.check_open(code, run_id, removed_ns)
-            found[code] = [line_id, contract_id, contract, 0]
+            found[code] = new_line(line_id, contract_id, contract)
         return found
 
     def _coupons_left(self, lines: list[Line], found: list[Coupon]) -> dict[str, list[Coupon]]:
@@ -140,25 +142,42 @@ class Grants(Lines):
         found: _Found,
     ) -> list[Grant]:
         """Book new slices, and open lines that are closed; those without parts are nothing."""
-        run_id, rows = self.run_id, []
+        rows = []
         for request, line, taken in zip(asked, lines, slices, strict=True):
             if taken:
                 granted = taken[0][1] if len(taken) == 1 else sum([size for _, size in taken])
                 line[3] += granted
-                rows.append((request[0], line[0], run_id, "coupon", granted))
-        ids = self.db.insert(sql.ADD_SLICES, rows)
+                line[6] = 1
+                rows.append((request[0], line, granted))
+        ids = self._add_slices(rows, found)
+        parts = self._note_parts(asked, slices, ids.start)
+        if found.lines:
+            self.db.insert(sql.ADD_PARTS, parts)
+        else:
+            self.fresh.add_parts(parts)
         takes = [(was - left, key) for *_, key, left, was in found.coupons if left < was]
         self.db.update(sql.TAKE, takes)
-        holds = [(granted, 1, key) for key, _, _, granted in found.lines.values() if granted]
+        holds = [(granted, 1, key) for key, _, _, granted, *_ in found.lines.values() if granted]
         self.db.update(sql.HOLD, holds)
-        self._note_parts(asked, slices, ids.start)
         made = map(Grant, ids, [row[-1] for row in rows])
         return [next(made) if taken else NOTHING for taken in slices]
 
+    def _add_slices(self, rows: list[tuple[str, Line, int]], found: _Found) -> range:
+        """Enter slices of (request, line, bytes); returns their keys.
+
+        Where a line is in its table, it is changed at once, for which all else is put down anyhow.
+        """
+        if not found.lines:
+            return self.fresh.add_slices(rows, self.run_id)
+        run_id = self.run_id
+        made = [(None, name, line[0], run_id, "coupon", size, 0) for name, line, size in rows]
+        return self.db.insert(sql.ADD_SLICES, made)
+
     def _note_parts(
         self, asked: Sequence[Request], slices: list[list[_Part]], slice_id: int
-    ) -> None:
-        """Enter what each slice is made of; their keys are counted from `slice_id` on."""
+    ) -> list[tuple[int, int, int]]:
+        """Tell the journal what each slice is made of, their keys are counted from `slice_id` on; returns
+        (slice, coupon, bytes) of all."""
         parts, said, latest_ns = [], [], self.journal.now_ns
         for (name, contract, line, now_ns), taken in zip(asked, slices, strict=True):
             if taken:
@@ -168,9 +187,9 @@ class Grants(Lines):
                 slice_id += 1
                 if now_ns > latest_ns:
                     latest_ns = now_ns
-        self.db.insert(sql.ADD_PARTS, parts)
         self.journal.add(journal.grant_entries(self.run_id, said))
         self.journal.now_ns = latest_ns
+        return parts
 
     def slices(self, line: str) -> list[SliceState]:
         """The line's opening entry and slices, oldest first."""

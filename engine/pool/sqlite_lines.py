@@ -76,6 +76,8 @@ class Lines(Session):
 
     def _known(self, codes: Iterable[str]) -> dict[str, LineRow]:
         """The lines that the database knows, those that are not put down left out, by code, each once."""
+        if self.fresh.alone:
+            return {}
         rows = self.db.look(sql.FIND_LINES, texts(dict.fromkeys(codes)))
         return {row[0]: LineRow(*row) for row in rows}
 
@@ -204,14 +206,23 @@ class Lines(Session):
         reports = _checked_reports(used)
         self.require_run()
         with self.atomic:
-            # In the order of the reports: they are looked up one by one.
-            rows = self.db.run(sql.FIND_SETTLING, texts(reports))
-            if len(rows) < len(reports):
-                known = {row[0]: row for row in rows}
-                rows = [known.get(line, (line, *_NOWHERE)) for line in reports]
-            more, booked = self._more(rows, reports, final)
-            self._use(more)
-            self.db.update(sql.REPORT, booked)
+            if reports.keys() <= self.fresh.lines.keys():
+                more, booked = self._more(self.fresh.settling(reports), reports, final)
+                taken = self.fresh.use(more)
+                self.fresh.report(booked)
+            else:
+                more, booked = self._more(self._settling(reports), reports, final)
+                taken = self._use(more)
+                self.db.update(sql.REPORT, booked)
+            self.journal.add(journal.used_entries(self.run_id, self.journal.now_ns, taken))
+
+    def _settling(self, reports: dict[str, int]) -> list[Row]:
+        """What a settlement looks at, of each line that is reported, in the order of the reports."""
+        rows = self.db.run(sql.FIND_SETTLING, texts(reports))  # which looks them up one by one
+        if len(rows) < len(reports):
+            known = {row[0]: row for row in rows}
+            rows = [known.get(line, (line, *_NOWHERE)) for line in reports]
+        return rows
 
     def _more(
         self, rows: list[Row], reports: dict[str, int], final: bool
@@ -244,10 +255,11 @@ class Lines(Session):
                 booked.append((reported, stays_open, line_id))
         return more, booked
 
-    def _use(self, more: list[tuple[int, str, str, int]]) -> None:
-        """Book so many bytes of lines as used, the oldest on each SIM first."""
-        if not more:
-            return
+    def _use(self, more: list[tuple[int, str, str, int]]) -> list[tuple[str, str, int, int]]:
+        """Book so many bytes of lines as used, the oldest on each SIM first.
+
+        `more` is of (key, line, contract, bytes); returns (contract, line, slice, bytes).
+        """
         held: dict[int, list[tuple[int, int]]] = {}
         rows = self.db.run(sql.HELD_BY, keys([line[0] for line in more]))
         for line_id, slice_id, left in rows:
@@ -255,7 +267,7 @@ class Lines(Session):
                 held[line_id].append((slice_id, left))
             else:
                 held[line_id] = [(slice_id, left)]
-        used = []
+        used: list[tuple[str, str, int, int]] = []
         for line_id, line, contract, amount in more:
             mine = held.get(line_id, [])
             if len(mine) == 1 and mine[0][1] >= amount:
@@ -265,7 +277,7 @@ class Lines(Session):
             taken = sqlite_run.oldest(self.db.where, line_id, mine, amount)
             used += [(contract, line, slice_id, size) for slice_id, size in taken]
         self.db.update(sql.USE, [(size, slice_id) for _, _, slice_id, size in used])
-        self.journal.add(journal.used_entries(self.run_id, self.journal.now_ns, used))
+        return used
 
     def remove_line(self, line: str, at_ns: int) -> int:
         """Remove a line for good (L4); its bytes that are gone. See `CouponStore.remove_line`."""

@@ -205,9 +205,10 @@ class Session:
         """Make what was deferred durable, with one fsync, and extend the lease.
 
         With nothing deferred, the lease is extended when an eighth of it is over: not an fsync a call.
+        A database that ends with the process can wait: nothing makes it durable, and nobody else sees it.
         """
         self._deferring = False
-        if self._deferred:
+        if self._deferred and (self.lasting or not self.db.in_transaction):
             self._flush()
         elif self.run_id and self.lasting and not self.db.in_transaction:
             if self.now() - self._renewed_ns >= self.options.lease_ns // 8:
@@ -230,7 +231,7 @@ class Session:
         new = [code for code in dict.fromkeys(codes) if code not in known]
         ids = self.db.insert(sql.ADD_CONTRACTS, [(code,) for code in new], ahead=True)
         added = dict(zip(new, ids, strict=True))
-        self.fresh.contracts |= added
+        self.fresh.add_contracts(added)
         known |= added
 
     def require_run(self) -> None:

@@ -107,7 +107,9 @@ FIND_STATES = f"""
     FROM {_MANY}(?) j CROSS JOIN line l ON l.code = j.value
     JOIN contract c ON c.contract_id = l.contract_id
 """
-ADD_LINES = "INSERT INTO line (line_id, code, contract_id, run_id, held_bytes, is_open)"
+ADD_LINES = """
+    INSERT INTO line (line_id, code, contract_id, run_id, held_bytes, reported_bytes, is_open)
+"""
 LAST_LINE = "SELECT coalesce(max(line_id), 0) FROM line"
 ADD_OPENINGS = "INSERT INTO slice (line_id, run_id, kind, granted_bytes)"
 TAKE_LINE = """
@@ -189,7 +191,10 @@ COUPONS_LEFT_OF = """
     SELECT p.expires_ns, p.kind, p.credited_ns, p.coupon_id, p.in_database_bytes
     FROM coupon p WHERE p.contract_id = ? AND p.in_database_bytes > 0
 """
-ADD_SLICES = "INSERT INTO slice (request_id, line_id, run_id, kind, granted_bytes)"
+ADD_SLICES = """
+    INSERT INTO slice (slice_id, request_id, line_id, run_id, kind, granted_bytes, used_bytes)
+"""
+LAST_SLICE = "SELECT coalesce(max(slice_id), 0) FROM slice"
 TAKE = """
     UPDATE coupon SET in_database_bytes = in_database_bytes - ?1, granted_bytes = granted_bytes + ?1
     WHERE coupon_id = ?2

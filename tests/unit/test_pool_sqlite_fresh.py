@@ -1,4 +1,4 @@
-"""Coupons and lines that a transaction keeps back until its other rows need them, or anybody looks."""
+"""Coupons, lines and slices that a transaction keeps back until it ends, or anybody looks."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 
 from engine.errors import PoolError, PoolFenced, PoolUnavailable
-from engine.pool import Grant, StoreOptions, sqlite_fresh
+from engine.pool import StoreOptions, sqlite_fresh
 from engine.pool.sqlite import Database
 from engine.pool.sqlite_store import SqliteStore
 from engine.pool.store import Credit, LineNews, Request
 from engine.units import MB
+from tests.support.newcomers import END, contents, coupon, newcomers
 from tests.support.stores import SLICE, credit
 
-END = 1_700_000_000 * 10**9
-TABLES = ("contract", "coupon", "line", "slice", "slice_part", "journal")
 REFUSE = """
     CREATE TEMP TRIGGER refuse BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'no'); END
 """
@@ -27,19 +26,6 @@ def store() -> Iterator[SqliteStore]:
     opened.close()
 
 
-def coupon(name: str, contract: str, size: int = 25 * MB, until_ns: int = END) -> Credit:
-    return Credit(name, contract, "bundle", size, 0, until_ns)
-
-
-def newcomers(store: SqliteStore, first: int, count: int) -> list[Grant]:
-    """As many new SIMs, each of a contract of its own, with a slice each."""
-    numbers = range(first, first + count)
-    store.credit_all([coupon(f"c{number}", f"hdd{number}") for number in numbers])
-    store.open_lines([(f"hdd{number}", f"hdo{number}", 0) for number in numbers])
-    asked = [Request(f"r{number}", f"hdd{number}", f"hdo{number}", number) for number in numbers]
-    return store.grant_all(asked)
-
-
 def unwritten(store: SqliteStore) -> tuple[int, int]:
     """Coupons and lines that are not in their tables yet."""
     tables = [store.db.look(f"SELECT count(*) FROM {name}")[0][0] for name in ("coupon", "line")]
@@ -48,12 +34,6 @@ def unwritten(store: SqliteStore) -> tuple[int, int]:
     whole = [store.db.value(f"SELECT count(*) FROM {name}") for name in ("coupon", "line")]
     assert whole == [tables[0] + coupons, tables[1] + lines]
     return coupons, lines
-
-
-def contents(store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of the tables that know coupons and lines."""
-    store.audit()
-    return {name: store.db.run(f"SELECT * FROM {name} ORDER BY 1, 2") for name in TABLES}
 
 
 def test_a_transaction_leaves_the_rows_that_single_calls_leave(store: SqliteStore) -> None:
@@ -81,8 +61,8 @@ def test_a_transaction_leaves_the_rows_that_single_calls_leave(store: SqliteStor
     other.close()
 
 
-def test_new_rows_are_kept_back_until_a_slice_is_made_of_them(store: SqliteStore) -> None:
-    """D1: each is written once, as it is after its first slice"""
+def test_new_rows_are_kept_back_until_the_transaction_ends(store: SqliteStore) -> None:
+    """D1: each is written once, as it is after its first slice and its settlement"""
     store.begin()
     store.credit_all([coupon("c1", "hdd1"), coupon("c2", "hdd2")])
     store.open_lines([("hdd1", "hdo1", 0), ("hdd2", "hdo2", 0)])
@@ -90,8 +70,11 @@ def test_new_rows_are_kept_back_until_a_slice_is_made_of_them(store: SqliteStore
     store.credit_all([coupon("c3", "hdd3")])
     store.open_line("hdd3", "hdo3", 0)
     store.grant_all([Request("r3", "hdd3", "hdo3", 5)])
-    assert unwritten(store) == (0, 0)
+    store.settle_all([("hdo3", 7)], False)
+    assert len(store.fresh.lines) == 1
     store.commit()
+    assert not store.fresh.lines
+    assert store.slices("hdo3") == [(1, "r3", SLICE, 7, 0)]
     assert store.audit() == []
 
 
@@ -264,6 +247,13 @@ def test_no_more_than_so_much_is_kept_back(
     assert len(store.fresh.lines) == 1
     asked = [Request(f"r{number}", f"hdd{number}", f"hdo{number}", 5) for number in range(4)]
     assert [grant.slice_id for grant in store.grant_all(asked)] == [1, 2, 3, 4]
+    more = [request._replace(request_id=f"{request.request_id}b") for request in asked]
+    assert [grant.slice_id for grant in store.grant_all(more)] == [5, 6, 7, 8]
+    newcomers(store, 11, 3)
+    assert len(store.fresh.requests) == 3
+    again = [Request(f"s{number}", f"hdd{number}", f"hdo{number}", 20) for number in range(11, 14)]
+    assert [grant.slice_id for grant in store.grant_all(again)] == [12, 13, 14]
+    assert len(store.fresh.requests) == 3
     store.commit()
     assert store.audit() == []
 
@@ -275,10 +265,9 @@ def test_rows_that_cannot_be_written_take_the_transaction_back(
     """D9, F5: whoever had them put down is told, and nothing is kept"""
     store.db.run(REFUSE.format(table))
     store.defer()
-    store.credit_all([coupon("c1", "hdd1")])
-    store.open_line("hdd1", "hdo1", 0)
+    newcomers(store, 1, 1)
     with pytest.raises(PoolError, match="no"):
-        store.grant_all([Request("r1", "hdd1", "hdo1", 5)])
+        store.lines()
     with pytest.raises(PoolUnavailable, match="taken back by a failure"):
         store.credit_all([coupon("c2", "hdd2")])
     with pytest.raises(PoolUnavailable, match="taken back by a failure"):
@@ -305,7 +294,7 @@ def test_an_interrupt_while_rows_are_put_down_takes_the_transaction_back(
 
     monkeypatch.setattr(Database, "insert", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        store.contracts()
+        store.lines()
     monkeypatch.undo()
     assert store.contracts() == []
     with pytest.raises(PoolError, match="no group is open"):
