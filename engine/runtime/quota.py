@@ -304,13 +304,14 @@ class Quota(Balances):
     def grant(self, line: LineState, calendar_ns: int) -> None:
         """Ask for the next slice; with nothing left all lines of the contract are marked empty (D5)."""
         self.defer()
-        granted = self.store.grant(*self._request(line, calendar_ns)).granted_bytes
+        (request,) = self._requests([line], [calendar_ns])
+        granted = self.store.grant(*request).granted_bytes
         self._take_slice(line, granted)
 
     def grant_all(self, lines: list[LineState], calendar_ns: list[int]) -> None:
         """`grant` for lines with a contract each, all in one question."""
         self.defer()
-        requests = [self._request(*asked) for asked in zip(lines, calendar_ns, strict=True)]
+        requests = self._requests(lines, calendar_ns)
         sizes = [grant.granted_bytes for grant in self.store.grant_all(requests)]
         if self._step_bytes or 0 in sizes:
             for line, size in zip(lines, sizes, strict=True):
@@ -323,10 +324,14 @@ class Quota(Balances):
         self.grants += len(sizes)
         self._sims.rows["balance_bytes"][[line.row for line in lines]] += sizes
 
-    def _request(self, line: LineState, calendar_ns: int) -> Request:
-        line.requests += 1
-        name = f"{self.store.run_id}:{line.code}:{line.requests}"
-        return Request(name, line.contract.code, line.code, calendar_ns)
+    def _requests(self, lines: list[LineState], calendar_ns: list[int]) -> list[Request]:
+        run_id = self.store.run_id
+        for line in lines:
+            line.requests += 1
+        return [
+            Request(f"{run_id}:{line.code}:{line.requests}", line.contract.code, line.code, ns)
+            for line, ns in zip(lines, calendar_ns, strict=True)
+        ]
 
     def _take_slice(self, line: LineState, granted_bytes: int) -> None:
         """The database's answer: a slice, or 0."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import verdict
 from engine.errors import LedgerError
+from engine.pool.store import ContractBalance
 from engine.runtime.collector import put_off
 from engine.runtime.report_rows import counted_all, sim_rows, used_all
 from engine.words import (
@@ -129,16 +130,17 @@ def drops(engine: "Engine") -> dict[str, dict[str, int]]:
 
 
 def _contracts(engine: "Engine") -> list[dict[str, Any]]:
-    balances = {balance.code: balance for balance in engine.quota.store.contracts()}
+    nothing = ContractBalance("", 0, 0, 0, 0)
+    balances = {balance[0]: balance for balance in engine.quota.store.contracts()}
     return [
         {
             "code": contract.code,
             "plan": contract.plan,
-            "credited_bytes": balance.credited_bytes if balance else 0,
-            "in_database_bytes": balance.in_database_bytes if balance else 0,
-            "granted_bytes": balance.granted_bytes if balance else 0,
-            "expired_bytes": balance.expired_bytes if balance else 0,
+            "credited_bytes": credited,
+            "in_database_bytes": in_database,
+            "granted_bytes": granted,
+            "expired_bytes": expired,
         }
         for contract in engine.book.contracts.values()
-        for balance in [balances.get(contract.code)]
+        for _, credited, in_database, granted, expired in (balances.get(contract.code, nothing),)
     ]

@@ -11,9 +11,10 @@ from engine.errors import UsageError
 from engine.layout import SIM_ATTACHED
 from engine.pool.store import LineNews, Request, open_store
 from engine.runtime import Engine
-from engine.runtime.collector import put_off
+from engine.runtime.collector import keep, put_off
 from engine.units import MB
 from tests.support.gateway import (
+    DAY,
     DEC_1,
     MS,
     T0,
@@ -132,6 +133,47 @@ def test_an_address_that_is_the_name_of_a_contract_is_refused() -> None:
     engine.close()
 
 
+def test_addresses_of_both_kinds_in_one_batch_are_named_as_they_are_written() -> None:
+    """N2, O1: an IPv6 address as RFC 5952 has it"""
+    engine = gateway(ue_nets=("10.0.0.0/8", "2001:db8::/32"))
+    came = [UE, "2001:db8::1", UE_2, "2001:db8:0:1::"]
+    engine.process(np.concatenate([packet(T0, address) for address in came]))
+    assert [line.address for line in engine.book.lines] == came
+    assert [contract.code for contract in engine.book.contracts.values()] == came
+    engine.close()
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_newcomers_around_a_leap_have_the_coupons_of_their_own_months(allow: bool) -> None:
+    """C1, C2, G9: as if each had come in a batch of its own"""
+    first, second = T0, T0 + 40 * DAY
+    reports = []
+    for pieces in (1, 2):
+        engine = crowd(allow_clock_leap=allow)
+        batch = np.concatenate([packet(first, UE), packet(second, UE_2)])
+        for piece in np.array_split(batch, pieces):
+            engine.process(piece)
+            if pieces == 2:
+                engine.snapshot()
+        coupons = [[c.credit_id for c in engine.store.coupons(code)] for code in (UE, UE_2)]
+        reports.append((engine.snapshot(), coupons))
+        engine.close()
+    assert reports[0] == reports[1]
+    assert reports[0][1] == [
+        [f"bundle:{UE}:2013-11", f"bundle:{UE}:2013-12"] if allow else [f"bundle:{UE}:2013-11"],
+        [f"bundle:{UE_2}:2013-12"] if allow else [],
+    ]
+
+
+def test_more_newcomers_than_there_is_room_for_are_in_their_shards() -> None:
+    """G8: the table of shards grows by as much as it takes"""
+    with crowd(shards=3) as engine:
+        engine.shards.of_row = np.zeros(2, dtype=np.uint8)
+        engine.process(arrivals(9))
+        assert engine.shards.of_row[:9].tolist() == [0, 1, 2] * 3
+        assert len(engine.snapshot()["sims"]) == 9
+
+
 # --- sessions that verbs open -------------------------------------------------------------------------
 
 
@@ -230,6 +272,25 @@ def test_the_collector_is_put_off_and_then_as_it_was(on: bool) -> None:
             fail_inside()
         assert gc.isenabled() == on
     finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_what_is_kept_is_old_to_the_collector() -> None:
+    """and nothing is moved where a program has frozen what it has"""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        made: list[object] = [[]]
+        keep()
+        assert any(one is made for one in gc.get_objects(2))
+        gc.freeze()
+        frozen = gc.get_freeze_count()
+        more: list[object] = [[]]
+        keep()
+        assert gc.get_freeze_count() == frozen
+        assert any(one is more for one in gc.get_objects(0))
+    finally:
+        gc.unfreeze()
         (gc.enable if before else gc.disable)()
 
 
