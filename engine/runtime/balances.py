@@ -22,7 +22,9 @@ class Balances:
     def held_all(self, lines: Sequence[LineState]) -> list[int]:
         """byte; `held_bytes` of each line."""
         rows = np.fromiter((line.row for line in lines), np.int64, len(lines))
-        balances = self._sims.rows["balance_bytes"][rows].tolist()
+        balances: list[int] = self._sims.rows["balance_bytes"][rows].tolist()
+        if not self._step_bytes:  # all of it is in the rows
+            return balances
         return [
             balance + line.reserve_bytes + line.ready_bytes
             for line, balance in zip(lines, balances, strict=True)

@@ -150,9 +150,8 @@ def _rated(engine: "Engine", rows: list[Any]) -> list[dict[str, Any]]:
 
 def used_all(engine: "Engine", lines: "Sequence[LineState]") -> list[int]:
     """byte; charged to each of the lines, both directions."""
-    found = [0] * len(lines)
+    found = np.zeros(len(lines), dtype=np.int64)
     for sides, places, rows in _by_shard(engine, lines):
-        charged = sides.charged_bytes(rows, UPLINK) + sides.charged_bytes(rows, DOWNLINK)
-        for at, size in zip(places, charged.tolist(), strict=True):
-            found[at] = size
-    return found
+        found[places] = sides.charged_bytes(rows, UPLINK) + sides.charged_bytes(rows, DOWNLINK)
+    used: list[int] = found.tolist()
+    return used
