@@ -145,7 +145,8 @@ class Fresh:
         """What `REPORT` would do, of lines that are here: (bytes reported, whether it is open, key)."""
         by_key = {line[0]: line for line in self.lines.values()}
         for reported, is_open, key in booked:
-            by_key[key][5:7] = reported, is_open
+            line = by_key[key]
+            line[5], line[6] = reported, is_open
 
     def coupons_of(self, contract: str) -> list[Coupon]:
         """The contract's coupons that are here."""
