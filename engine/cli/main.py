@@ -163,8 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
 
 
-YOUNG_OBJECTS = 100_000
-"""so many new objects before Python looks for cycles among them: importing makes as many, and keeps them"""
+YOUNG_OBJECTS = 200_000
+"""so many new objects before Python looks for cycles among them: importing makes half as many, that stay"""
 
 
 def run() -> NoReturn:

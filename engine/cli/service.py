@@ -122,6 +122,7 @@ def run(quiet: bool, **given: Any) -> None:
     """Serve until a signal says to stop."""
     from engine import jit
     from engine.runtime import Engine
+    from engine.runtime.collector import brief
     from engine.service.server import Options, Server
     from engine.units import NS_PER_MS
 
@@ -143,7 +144,8 @@ def run(quiet: bool, **given: Any) -> None:
         _enter(engine, given["subscribers"], given["at_ns"])
         jit.warm()  # not while the first client waits
         _ready(server, given["ready_file"], quiet)
-        server.serve()
+        with brief():
+            server.serve()
         answered = server.dispatcher.requests
     if not quiet:
         sys.stderr.write(f"pktoll: stopped after {answered} requests; every slice is settled\n")

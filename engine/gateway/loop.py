@@ -3,7 +3,6 @@
 One batch a socket and turn, so that a flood on one never starves another (B20).
 """
 
-import gc
 import socket
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from engine.gateway.hold import NEVER_NS
 from engine.gateway.plane import Plane
 from engine.gateway.session import Endpoint
 from engine.runtime import events
+from engine.runtime.collector import brief
 from engine.units import NS_PER_MS, NS_PER_S
 
 Datagrams = list[tuple[bytes, Endpoint]]
@@ -207,13 +207,11 @@ class Loop:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Keep Python itself from making packets late: threads that hold on, and looks for garbage among all
-    that was there at the start."""
+    that was there at the start, or among much."""
     before_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
-    gc.collect()
-    gc.freeze()
     try:
-        yield
+        with brief():
+            yield
     finally:
-        gc.unfreeze()
         sys.setswitchinterval(before_s)

@@ -21,6 +21,27 @@ def put_off() -> Iterator[None]:
             gc.enable()
 
 
+BRIEFLY = (700, 10, 10)
+"""Python's own thresholds: so few new objects are looked through in a moment"""
+
+
+@contextmanager
+def brief() -> Iterator[None]:
+    """Within, the collector looks often, at little, and at nothing of what was there before.
+
+    For what runs for long and is waited for: the command itself has it look seldom, at much.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*BRIEFLY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 def keep() -> None:
     """All that there is now is old to the collector, as if it had been looked through already.
 

@@ -11,7 +11,7 @@ from engine.errors import UsageError
 from engine.layout import SIM_ATTACHED
 from engine.pool.store import LineNews, Request, open_store
 from engine.runtime import Engine
-from engine.runtime.collector import keep, put_off
+from engine.runtime.collector import BRIEFLY, brief, keep, put_off
 from engine.units import MB
 from tests.support.gateway import (
     DAY,
@@ -273,6 +273,20 @@ def test_the_collector_is_put_off_and_then_as_it_was(on: bool) -> None:
         assert gc.isenabled() == on
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_what_runs_for_long_is_looked_through_often() -> None:
+    """what was there before is not looked at; afterwards all is as it was"""
+    before = gc.get_threshold()
+    gc.set_threshold(123_456, 7, 8)
+    try:
+        with brief():
+            assert gc.get_threshold() == BRIEFLY
+            assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold() == (123_456, 7, 8)
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_what_is_kept_is_old_to_the_collector() -> None:
