@@ -19,13 +19,12 @@ from engine.wire.pieces import Cut, Piece
 
 Rows = npt.NDArray[Any]
 
-AHEAD = 20
-"""pieces that may lie ready: the first packets of many SIMs take long, and reading goes on meanwhile"""
+AHEAD = 4
+"""pieces that may lie ready: while the first packets of many SIMs take long, reading goes on. More of them
+are more memory, that costs page faults and drives what was read out of the cache"""
 SWITCH_S = 0.0002
-"""how long one thread may keep the others out of Python: a piece is parsed outside it in 0.6 ms, and must
-not wait for ten times as long to be handed over"""
-
-
+"""how long one thread may keep the others out of Python: a piece is parsed outside it in a millisecond, and
+must not wait for several to be handed over"""
 FIRST_BYTES = 1 << 18
 """what is read in order first: it shows the receivers and the times that pieces are to be made of"""
 

@@ -24,7 +24,7 @@ from engine.wire.walk import walk
 
 Rows = npt.NDArray[Any]
 
-PIECE_BYTES = 1 << 23
+PIECE_BYTES = 1 << 24
 BLOCK_BYTES = 1 << 18
 """byte; what is read at a time"""
 ROWS_MAX = PIECE_BYTES // 80
