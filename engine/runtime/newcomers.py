@@ -29,9 +29,6 @@ class Newcomers:
         self.coupon_ns: list[int] = []
         self.opens: list[bool] = []
 
-    def __len__(self) -> int:
-        return len(self.addresses)
-
     def add(self, address: str, now_ns: int, coupon_ns: int, opens: bool) -> None:
         """One more."""
         self.addresses.append(address)

@@ -106,7 +106,9 @@ class Population:
         Those that slept are as if they never had.
         """
         woken = self.sleepers is not None and self.sleepers.woken
-        if self._entering or not (self._newcomers or self._fresh or self._credits or woken):
+        if self._entering or not (
+            self._newcomers.addresses or self._fresh or self._credits or woken
+        ):
             return
         self._entering = True
         try:
@@ -131,7 +133,7 @@ class Population:
 
     def enter_newcomers(self) -> None:
         """The same before a piece of a batch is metered: lines that may wait for others go on waiting."""
-        if self._newcomers or self.sleepers is not None or not self._may_wait:
+        if self._newcomers.addresses or self.sleepers is not None or not self._may_wait:
             self.enter()
 
     @property
@@ -273,7 +275,7 @@ class Population:
     @property
     def _next_row(self) -> int:
         """SIM row of the next that is new."""
-        return self._sims.count + len(self._newcomers)
+        return self._sims.count + len(self._newcomers.addresses)
 
     def is_fixed(self, address: str) -> bool:
         """Whether a line of the subscriber table always has this address, or /64."""
@@ -286,23 +288,25 @@ class Population:
 
     def _settle_in(self) -> None:
         """Give the newcomers the rows that they were promised, and lines with a contract each."""
-        if not self._newcomers:
+        if not self._newcomers.addresses:
             return
         came, self._newcomers = self._newcomers, Newcomers()
         self.book.check_contracts(came.addresses)
         plan, profile, bundle_bytes = self._rating(self.settings.default_plan)
-        shards = self._shards_of_next(len(came))
+        shards = self._shards_of_next(len(came.addresses))
         contracts = came.contracts(shards, plan, profile, bundle_bytes)
         self.book.contracts |= zip(came.addresses, contracts, strict=True)
         self._credits += first_bundles(contracts)
         flags, burst = SIM_COUPON_ON | SIM_IN_SERVICE, self._burst(profile)
-        first = self._sims.add_all(len(came), profile, flags, burst)
+        first = self._sims.add_all(len(contracts), profile, flags, burst)
         self._shards.place_all(first, shards)
         lines = came.lines(contracts, first)
         self.book.add_plain(lines)
         self._fresh |= {line.row: (line, 0) for line in lines}
         if self.opens_early:
-            opening = zip(came.opens, range(first, first + len(came)), came.coupon_ns, strict=True)
+            opening = zip(
+                came.opens, range(first, first + len(contracts)), came.coupon_ns, strict=True
+            )
             self._opening |= {row: coupon_ns for opens, row, coupon_ns in opening if opens}
 
     # --- what others say --------------------------------------------------------------------------
