@@ -114,6 +114,14 @@ def test_a_prefetch_changes_nothing(index: int) -> None:
     assert table.tolist() == [0, 1, 2, 3]
 
 
+def ran(script: Path, project: Path, cache: Path) -> "subprocess.CompletedProcess[str]":
+    """A script with the JIT on, and with kernels kept in this folder."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    environment |= {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(project)}
+    words = [sys.executable, "-W", "error", str(script)]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
 PROGRAM = """
 import numpy as np
 from engine import jit
@@ -189,16 +197,8 @@ def test_a_kernel_is_compiled_then_loaded(
     """F23: with a cache folder it is kept for the next process, without one it still runs"""
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    environment |= {"XDG_CACHE_HOME": str(tmp_path / place), "PYTHONPATH": str(project)}
     for expected in (first, second):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(script)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ran(script, project, tmp_path / place)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.strip() == expected
 
@@ -254,16 +254,8 @@ def test_a_large_kernel_is_compiled_by_a_process_of_its_own(
         program.chmod(0o700)
     script = tmp_path / "program.py"
     script.write_text(WARMED.format(before=before.format(tmp=tmp_path)))
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(project)}
     for expected in (first, second):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(script)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ran(script, project, tmp_path / "cache")
         assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", expected)
     assert not (tmp_path / "gateway.ran").exists()  # another program's process is not Python
     assert (tmp_path / "python-that-fails.ran").exists() == ("fails" in before)
@@ -296,13 +288,5 @@ def test_an_interrupt_ends_the_process_that_compiles_aside(tmp_path: Path, proje
         pytest.skip("one core: nothing is compiled aside")
     (tmp_path / "some_kernels.py").write_text(KERNELS)
     (tmp_path / "program.py").write_text(INTERRUPTED)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    environment |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(project)}
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "program.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran(tmp_path / "program.py", project, tmp_path / "cache")
     assert (done.stderr, done.stdout.strip()) == ("", "[-9]")
