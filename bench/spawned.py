@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ from bench import places
 
 PROJECT = places.HERE.parent
 SECONDS_MAX = 900
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+_SUBREAPER, _IS_SUBREAPER = 36, 37
+"""PR_SET_CHILD_SUBREAPER and PR_GET_CHILD_SUBREAPER of prctl(2)"""
 
 
 class Ended(NamedTuple):
@@ -30,11 +31,23 @@ class Ended(NamedTuple):
     cpu_ns: int
 
 
-def adopt_orphans() -> bool:
-    """Ask that processes whose parent has gone become ours, so that their time can be had; False if not."""
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Within, processes whose parent has gone become ours, so that their time can be had.
+
+    Not for longer: whoever waits for an orphan's end would wait for ever, as nobody here takes note of it.
+    """
     if sys.platform != "linux":
-        return False
-    return bool(ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
+        yield
+        return
+    ask = ctypes.CDLL(None).prctl
+    was = ctypes.c_int()
+    ask(_IS_SUBREAPER, ctypes.byref(was), 0, 0, 0)
+    ask(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        ask(_SUBREAPER, was.value, 0, 0, 0)
 
 
 def _wait(pid: int) -> tuple[int, int]:
@@ -65,9 +78,13 @@ def run(
 
     After `seconds_max` it is killed, with all that it started, and ends with status -9.
     """
-    adopt_orphans()
     changed = {**os.environ, "LC_ALL": "C", **(environment or {})}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, places.on_cores(cores):
+    with (
+        adopting(),
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        places.on_cores(cores),
+    ):
         begin_ns = time.perf_counter_ns()
         process = subprocess.Popen(
             [str(word) for word in command],

@@ -1,5 +1,6 @@
 """Whole programs beside ours: run, waited for with all that they start, and counted."""
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -50,9 +51,26 @@ def test_time_of_a_program_is_seen_from_outside() -> None:
 
 def test_time_of_what_it_leaves_behind_counts() -> None:
     """A child that outlives the program it was started by is waited for"""
-    if not spawned.adopt_orphans():
+    if sys.platform != "linux":
         pytest.skip("orphans go to the system's first process here")
     assert spawned.run([sys.executable, "-c", ORPHAN]).cpu_ns > 200_000_000
+
+
+def adopts() -> bool:
+    """Whether this process is the one that orphans below it come to."""
+    found = ctypes.c_int()
+    ctypes.CDLL(None).prctl(37, ctypes.byref(found), 0, 0, 0)  # PR_GET_CHILD_SUBREAPER
+    return bool(found.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans go to the first process here")
+def test_orphans_are_ours_for_as_long_as_a_program_runs() -> None:
+    """afterwards nobody would take note of their end: a server's stop was waited for a minute"""
+    before = adopts()
+    with spawned.adopting():
+        assert adopts()
+    spawned.run([sys.executable, "-c", ""])
+    assert adopts() == before
 
 
 def test_what_does_not_end_is_ended() -> None:
