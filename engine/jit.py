@@ -186,11 +186,14 @@ def _compiled_aside(missing: list[Declared]) -> Iterator[list[Any]]:
             process.wait()
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _spare_core() -> bool:
     """Whether another process could run beside this one; and that Python itself can be started."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return cores > 1 and Path(sys.executable or "").name.startswith("python")
+    return usable_cores() > 1 and Path(sys.executable or "").name.startswith("python")
 
 
 def _start_to_compile(compiled: Any) -> "subprocess.Popen[bytes]":

@@ -1,7 +1,6 @@
 """One replay: read captures in time order, drive the engine, gather the report."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -159,7 +158,7 @@ def _read(
     captures: list[Capture], keep: bool, workers: int | None
 ) -> tuple[Iterator[Any], Ahead[Any] | None]:
     """All batches in time order: read by several threads, ahead by one, or in between, as it can be."""
-    cores = _cores()
+    cores = jit.usable_cores()  # on a single one a second thread would only get in the way
     if len(captures) == 1 and cores > 1 and captures[0].divisible():
         return iter(Pieces(captures[0], workers or cores)), None
     batches: Iterator[Any] = merge_kept(captures) if keep else merge(captures)
@@ -167,11 +166,6 @@ def _read(
         return batches, None
     ahead = Ahead(batches, DEPTH_KEPT if keep else DEPTH)
     return iter(ahead), ahead
-
-
-def _cores() -> int:
-    """Cores that this process may use; on a single one a second thread would only get in the way."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _timed(batches: Iterator[Any], timing: _Timing) -> Iterator[Any]:
